@@ -1,14 +1,14 @@
-# The whole workbench in one image: `docker run -p 8501:8501 faceloupe` needs nothing else, and no network.
-# `docker build --target slim .` leaves the weights out; they are fetched at the first launch.
+# The whole workbench in one image: `docker run -p 8501:8501 faceloupe` needs nothing else, not even a network.
+# `docker build --target slim .` leaves the weights out; the first launch downloads them.
 
 FROM python:3.11-slim-bookworm AS build
-# The public index of CPU builds: without it, pip brings torch with CUDA, several GB that nothing here uses.
+# The public index of CPU builds. Without it, pip installs torch with CUDA: several GB that are not used here.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 RUN python -m venv /opt/venv
 COPY requirements.txt ./
-# What only tests need stays out: it stands at the end of the file.
+# Leave out the packages that only tests need; they are at the end of the file.
 RUN sed '/^# Tests and checks/,$d' requirements.txt > /tmp/app.txt \
     && /opt/venv/bin/pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement /tmp/app.txt
 COPY pyproject.toml README.md LICENSE ./
@@ -26,13 +26,14 @@ COPY --from=build /app/src src
 COPY .streamlit .streamlit
 COPY pages pages
 COPY docs/model-card.md docs/model-card.md
-COPY docs/expert/held-out.csv docs/expert/left-out.csv docs/expert/
+COPY docs/expert/held-out.csv docs/expert/left-out.csv docs/expert/record.json docs/expert/
+COPY docs/core/held-out.csv docs/core/left-out.csv docs/core/record.json docs/core/
 COPY LICENSE CHANGELOG.md ./
 COPY weights/*.json weights/
 COPY weights/components weights/components
-# owner/repository@tag whose release holds the weights; the release workflow fills it in.
+# owner/repository@tag of the release with the weights; the release workflow sets it.
 ARG RELEASES=
-# The root file system may be read-only: what is kept lies in /data, what is not in /tmp.
+# The root file system may be read-only: permanent files are in /data, temporary ones in /tmp.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

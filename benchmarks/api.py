@@ -1,8 +1,8 @@
-"""The HTTP API against two servers as people write them: ``python -m benchmarks.api [--clients N] [--pictures N]``.
+"""The HTTP API against two simple servers: ``python -m benchmarks.api [--clients N] [--pictures N]``.
 
-Every figure is of one run, on the same pictures, with the same clients: the overhead over the pipeline for one warm
-picture, and pictures a second against a server that loads the model for each request, and against one that loads it
-once and answers with one thread. Both answer over HTTP around the same pipeline, with the least that this needs.
+All figures come from one run, with the same pictures and the same clients: the overhead over the pipeline for one warm
+picture, and the pictures per second against a server that loads the model for each request, and against one that loads
+it once and answers in a single thread. Both are minimal HTTP servers around the same pipeline.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from faceloupe.server.service import Service
 
 
 def score(content: bytes, networks: Networks) -> bytes:
-    """What the API does for a picture, without the API."""
+    """Do what the API does for a picture, without the API."""
     evidence_file = evidence_from_bytes(content, "photo.jpg", max_bytes=networks.settings.max_bytes)
     return build(analyze(evidence_file, networks, explain=False)).to_json().encode()
 
 
 def post(connection: http.client.HTTPConnection, content: bytes) -> None:
-    """Have the API analyze a picture, over a connection that stays open."""
+    """Let the API analyze a picture, over a connection that stays open."""
     boundary = uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n\r\n'
     body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
@@ -48,7 +48,7 @@ def post(connection: http.client.HTTPConnection, content: bytes) -> None:
 
 
 def overhead_ms(port: int, content: bytes, networks: Networks, rounds: int) -> None:
-    """Print how much longer the API takes for one warm picture, in pairs."""
+    """Print how much longer the API takes for one warm picture, measured in pairs."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     pairs = []
     for _ in range(rounds + 2):
@@ -66,7 +66,7 @@ def overhead_ms(port: int, content: bytes, networks: Networks, rounds: int) -> N
 
 
 def _spent(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the wall, and of this process on the processors: the latter do not depend on what else runs."""
+    """Return the wall time and this process's processor time, seconds; other processes do not affect the second."""
     began = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - began[0], time.process_time() - began[1]
@@ -74,10 +74,10 @@ def _spent(work: Callable[[], object]) -> tuple[float, float]:
 
 @contextmanager
 def simple_server(networks: Callable[[], Networks]) -> Iterator[int]:
-    """Serve with one thread, as Flask's own server does without threads; yields the port.
+    """Serve with one thread, like Flask's own server without threads; yield the port.
 
     Args:
-        networks: called for each request.
+        networks: returns the networks; called for each request.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -106,10 +106,10 @@ def simple_server(networks: Callable[[], Networks]) -> Iterator[int]:
 
 
 def throughput(port: int, content: bytes, clients: int, pictures: int) -> tuple[float, float]:
-    """Let clients each send the next picture when the last one is answered.
+    """Let each client send the next picture when the last one is answered.
 
     Returns:
-        Pictures a second, and seconds of this process on the processors for one, the client's included.
+        Pictures per second, and processor seconds of this process for each picture, including the client's.
     """
     local = threading.local()
 

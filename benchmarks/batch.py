@@ -1,8 +1,8 @@
 """Benchmarks of batches: ``python -m benchmarks.batch``; ``--help`` lists its options.
 
-The rival is a loop as people write it: facenet-pytorch's MTCNN at full size, then the network on each face it found,
-one file after another. Both start from nothing: imports and loading count. Rates are of the same stills, in turns.
-``docs/scaling.md`` reckons with the rest: a cluster's rate, what a file costs the driver, and a minute of video.
+The rival is a common, simple loop: facenet-pytorch's MTCNN at full size, then the network on each face it found, one
+file after another. Both start from nothing: imports and loading count. Rates are measured on the same stills, in turns.
+``docs/scaling.md`` uses the other results: a cluster's rate, the driver's cost for a file, and a minute of video.
 """
 
 import argparse
@@ -31,7 +31,7 @@ LOOP = Path(__file__).with_name("rival_loop.py")
 
 
 def stills(data: Path, count: int) -> list[str]:
-    """Paths of that many different stills, drawn over all sources."""
+    """Return the paths of ``count`` different stills, drawn from all sources."""
     with (data / "stills.csv").open(newline="") as stream:
         paths = [str(data / row["path"]) for row in csv.DictReader(stream)]
     if len(paths) < count:
@@ -40,26 +40,26 @@ def stills(data: Path, count: int) -> list[str]:
 
 
 def _run(command: list[str], given: list[str]) -> tuple[float, float]:
-    """Seconds that a command takes by the clock, and on all cores: all that the machine did meanwhile."""
+    """Run a command; return its wall time, and the time that all cores of the machine worked meanwhile, seconds."""
     before, began = _on_cores(), time.perf_counter()
     subprocess.run(command, input="\n".join(given).encode(), check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began, _on_cores() - before
 
 
 def _on_cores() -> float:
-    """Seconds that the cores of this machine have worked since it started; of decoders that are killed, too."""
+    """Return the seconds that the cores of this machine have worked since it started, also for killed decoders."""
     user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
     return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
 def batch(out: Path, workers: int, *others: str) -> list[str]:
-    """The command of a batch over a list on stdin."""
+    """Return the command of a batch over a list on stdin; remove an old table."""
     out.unlink(missing_ok=True)
     return [sys.executable, "-m", "faceloupe", "batch", "-", "--csv", str(out), "--workers", str(workers), *others]
 
 
 def speed(paths: list[str], folder: Path, rounds: int) -> None:
-    """Rates against the loop, and of two workers against one."""
+    """Print the rates of the batch against the loop, and of two workers against one."""
     rival = [sys.executable, str(LOOP), str(weights_folder() / find_record(weights_folder(), CARD_CORE).weights_file)]
     runs: dict[str, list[tuple[float, float]]] = {"two": [], "loop": [], "one": []}
     for _ in range(rounds):
@@ -95,7 +95,7 @@ sys.exit(code)
 
 
 def memory(paths: list[str], folder: Path) -> None:
-    """Peak memory of all files against a tenth of them: of the driver, and of the larger worker."""
+    """Print the peak memory for all files against a tenth of them: of the driver, and of the larger worker."""
     peaks = []
     for some in (paths[: len(paths) // 10], paths):
         (folder / "many.csv").unlink(missing_ok=True)
@@ -110,7 +110,7 @@ def memory(paths: list[str], folder: Path) -> None:
 
 
 def nodes(paths: list[str], folder: Path, rounds: int) -> None:
-    """The rate of a Ray cluster of two nodes with one core each, all on this machine, against the local engine's."""
+    """Print the rate of a Ray cluster of two single-core nodes, all on this machine, against the local engine's."""
     try:
         import ray  # here: comes with an extra
         from ray.cluster_utils import Cluster
@@ -136,7 +136,7 @@ def nodes(paths: list[str], folder: Path, rounds: int) -> None:
 
 
 def driver(folder: Path, count: int) -> None:
-    """What a file costs the driver, whoever examines it: listing, hashing, comparing, writing."""
+    """Print the driver's cost for a file, without its examination: listing, hashing, comparing, writing."""
     for number in range(count):
         path = folder / "small" / f"{number // 1000}" / f"{number}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def driver(folder: Path, count: int) -> None:
     engine = partial(LocalEngine, workers=2, work="tests.batch.workers:Light")
     (folder / "driver.csv").unlink(missing_ok=True)
     before = time.process_time()
-    run_batch(BatchSpec((str(folder / "small"),), folder / "driver.csv"), Settings(effort="quick"), engine=engine)
+    run_batch(BatchSpec((str(folder / "small"),), folder / "driver.csv"), Settings(effort="quick"), make_engine=engine)
     cost = (time.process_time() - before) / count
     print(f"driver: {cost * 1e3:.2f} ms of a core for each of {count:,} small files, {1 / cost:,.0f} files a second")
     size, block = 2**30, bytes(2**20)
@@ -155,7 +155,7 @@ def driver(folder: Path, count: int) -> None:
 
 
 def photos(paths: list[str], folder: Path, count: int) -> None:
-    """What a picture costs that is as large as a camera makes it: stills enlarged to 12 megapixels, with some noise."""
+    """Print the cost of a picture of a camera's size: stills enlarged to 12 megapixels, with some noise."""
     made = []
     for number, path in enumerate(paths[:count]):
         large = np.asarray(Image.open(path).convert("RGB").resize((4000, 3000)), np.int16)
@@ -168,7 +168,7 @@ def photos(paths: list[str], folder: Path, count: int) -> None:
 
 
 def videos(data: Path, folder: Path) -> None:
-    """What a minute of video costs."""
+    """Print the cost of a minute of video."""
     clips = sorted(map(str, (data / "videos" / "ffpp_c23").glob("*.mp4")))
     clock, on_cores = _run(batch(folder / "videos.csv", 2), clips)
     with (folder / "videos.csv").open(newline="") as stream:

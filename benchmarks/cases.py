@@ -1,8 +1,8 @@
-"""Benchmarks of a large case: ``python -m benchmarks.cases``, and the last part of ``python -m benchmarks.still``.
+"""Benchmarks of a large case: ``python -m benchmarks.cases``, also the last part of ``python -m benchmarks.still``.
 
-A case of 10,000 items, each with a run (a real report and a crop), a decision and what the log tells of them, is
-made by the store itself. Measured are the answers of the page Case, in a session without a browser, and what export
-and check of its bundle take, in a process each, beside a case of 1,000 items.
+The store itself makes a case of 10,000 items, each with a run (a real report and a crop), a decision and its log
+entries. The benchmarks measure how fast the page Case answers, in a session without a browser, and the time and memory
+for exporting and checking its bundle, each in a process of its own, beside a case of 1,000 items.
 """
 
 import os
@@ -32,11 +32,11 @@ from faceloupe.samples import SAMPLES
 MANY, FEW = 10_000, 1_000
 WHO = "Ada Example"
 ROUNDS = 7
-_SHARED_MEMORY = Path("/dev/shm")  # where it takes no time to have 40,000 transactions outlive a power cut
+_SHARED_MEMORY = Path("/dev/shm")  # here, durable writes of 40,000 transactions take no time
 
 
 def filled(store: CaseStore, items: int) -> str:
-    """A case with so many items; returns its id."""
+    """Make a case of ``items`` items, and return its id."""
     evidence_file = open_evidence(SAMPLES[0].path, max_bytes=10**9)
     settings = Settings(effort="quick")
     analysis = pipeline.analyze(evidence_file, pipeline.Networks.load(settings))
@@ -49,7 +49,7 @@ def filled(store: CaseStore, items: int) -> str:
         evidence = replace(analysis.evidence, sha256=item.sha256, name=item.name, size_bytes=item.size_bytes)
         report = build(replace(analysis, evidence=evidence))
         store.runs.begin(case.id, item.sha256, actor=WHO)
-        # What follows the end of a PNG is no part of the picture, and makes it one of its own.
+        # Bytes after the end of a PNG do not change the picture, but make each file unique.
         store.runs.add(case.id, item.sha256, report, {"face-1-crop.png": crop + b"%d" % number}, actor=WHO)
         store.reviews.decide(
             case.id, item.sha256, outcome="inconclusive", reason="Seen", confidence="low", examiner=WHO
@@ -69,7 +69,7 @@ def _answers(title: str, ask: Callable[[int], AppTest]) -> None:
 
 
 def page(case_id: str) -> None:
-    """How long the page Case takes to answer."""
+    """Print how long the page Case takes to answer."""
     at = AppTest.from_file(str(APP), default_timeout=120).run()
     at.switch_page("../pages/cases.py").run()
     at.text_input(key="examiner_input").set_value(WHO).run()
@@ -79,7 +79,7 @@ def page(case_id: str) -> None:
     what = f"page Case, {MANY:,} items, {count} on show"
     _answers(f"{what}: drawn anew", lambda _: at.run())
     _answers(f"{what}: the next page", lambda _: at.button(key="page_on").click().run())
-    # Each search has other items, whose results are logged as seen.
+    # Each search shows other items, whose results are then logged as seen.
     _answers(
         f"{what}: a search by name", lambda number: at.text_input(key="item_search").set_value(f"{number}77").run()
     )
@@ -87,15 +87,15 @@ def page(case_id: str) -> None:
 
 
 def _peak_mib() -> float:
-    """The most memory that this process has held, MiB."""
-    status = Path("/proc/self/status")  # what ``getrusage`` says on Linux begins with what the parent held
+    """Return the peak memory of this process so far, MiB."""
+    status = Path("/proc/self/status")  # on Linux, ``getrusage`` starts from the parent's memory
     if status.exists():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # macOS counts bytes
 
 
 def measured(part: str, folder: Path, case_id: str, bundle: Path) -> None:
-    """Export a case or check its bundle, and print what it took."""
+    """Export a case or check its bundle, and print the time and memory that it took."""
     began, before = time.perf_counter(), _peak_mib()
     if part == "export":
         export_case(CaseStore(folder), case_id, bundle, actor=WHO, with_evidence=True)

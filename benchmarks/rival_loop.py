@@ -1,7 +1,7 @@
-"""A loop as people write it for many pictures: ``python rival_loop.py WEIGHTS``, paths on stdin. A rival for benches.
+"""A common, simple loop over many pictures, as a rival: ``python rival_loop.py WEIGHTS``, with the paths on stdin.
 
-MTCNN is made once and looks at each picture at full size; each face goes through the network alone. It borrows the door
-without which torchvision does not open beside a CPU torch.
+MTCNN is made once and runs on each picture at full size; the network gets one face at a time. The tests' helper
+``torchvision_compat`` makes torchvision importable beside a CPU torch.
 """
 
 import sys
@@ -10,7 +10,7 @@ from tests.torchvision_compat import torchvision
 
 models = torchvision().models
 
-import numpy as np  # noqa: E402 - torchvision must come through the door above
+import numpy as np  # noqa: E402 - torchvision must be imported as above first
 import torch  # noqa: E402
 from facenet_pytorch import MTCNN  # noqa: E402
 from PIL import Image  # noqa: E402

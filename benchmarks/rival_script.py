@@ -1,7 +1,7 @@
-"""A script as people write it for one picture: ``python rival_script.py PHOTO WEIGHTS``. A rival for the benchmarks.
+"""A common, simple script for one picture, as a rival: ``python rival_script.py PHOTO WEIGHTS``.
 
-It makes a fresh MTCNN, loads the weights, finds the faces at full size, scores the first, and runs pytorch-grad-cam as
-its documentation shows. It borrows one thing: the door without which torchvision does not open beside a CPU torch.
+It makes a new MTCNN, loads the weights, finds the faces at full size, scores the first, and runs pytorch-grad-cam as
+its documentation shows. The tests' helper ``torchvision_compat`` makes torchvision importable beside a CPU torch.
 """
 
 import sys
@@ -10,7 +10,7 @@ from tests.torchvision_compat import torchvision
 
 models = torchvision().models
 
-import numpy as np  # noqa: E402 - torchvision must come through the door above
+import numpy as np  # noqa: E402 - torchvision must be imported as above first
 import torch  # noqa: E402
 from facenet_pytorch import MTCNN  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -23,7 +23,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def examine(photo: str, weights: str) -> float:
-    """Score and explain one picture, with nothing kept from the last."""
+    """Score and explain one picture; nothing is kept from earlier pictures."""
     image = Image.open(photo).convert("RGB")
     boxes, _ = MTCNN(keep_all=True).detect(image)
     crop = image.crop(tuple(float(value) for value in boxes[0])).resize((224, 224))

@@ -1,9 +1,7 @@
-"""Benchmarks: ``python -m benchmarks.still``. Each figure is a ratio against a named rival
-of the same run.
+"""Benchmarks: ``python -m benchmarks.still``. Each figure is a ratio to a named rival in the same run.
 
-The rival of ``analyze`` on a still is ``rival_script.py``; those of video stand in ``video.py``. A large case has
-no rival: what ``cases.py`` prints last are seconds and memory.
-Videos that are named on the command line are measured as well.
+The rival of ``analyze`` on a still is ``rival_script.py``; the rivals for video are in ``video.py``. A large case has
+no rival: ``cases.py`` prints seconds and memory at the end. Videos named on the command line are measured as well.
 """
 
 import io
@@ -31,7 +29,7 @@ ROUNDS = 9
 
 
 def one_megapixel() -> bytes:
-    """A JPEG of 1,000 x 1,000 px with one face."""
+    """Return a JPEG of 1,000 x 1,000 px with one face."""
     stream = io.BytesIO()
     Image.open(SAMPLES[0].path).convert("RGB").resize((1000, 1000)).save(stream, "JPEG", quality=92)
     return stream.getvalue()

@@ -1,8 +1,8 @@
-"""Benchmarks of video: each figure is a ratio against a named rival in the same run.
+"""Benchmarks of video: each figure is a ratio to a named rival in the same run.
 
-The rival of finding and scoring is the plain way of a common open-source app: MTCNN at full size on each frame, and the
-network, with one view, on one face at a time. The rival of a whole analysis is merely decoding its frames. The clip is
-written here, a portrait that moves over a textured ground; others can be named on the command line.
+The rival of finding and scoring is the simple way of a common open-source app: MTCNN at full size on each frame, and
+the network, with one view, on one face at a time. The rival of a whole analysis only decodes its frames. The clip is
+generated here, a portrait that moves over a textured ground; further clips can be named on the command line.
 """
 
 import re
@@ -26,8 +26,8 @@ from tests.torchvision_compat import torchvision
 from faceloupe.analysis.networks import candidate
 from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.config import Settings
-from faceloupe.faces.frame import PictureItself
-from faceloupe.faces.upright import Follower
+from faceloupe.faces.outline import BorderlessPicture
+from faceloupe.faces.upright import AnyAngleVideoDetector
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.sampling import Sampler
 from faceloupe.media.video import Video
@@ -40,7 +40,7 @@ ROUNDS, BATCH = 5, 8
 
 
 def portrait_clip(path: Path, seconds: float = SECONDS) -> Path:
-    """A talking-head clip: a portrait of 480 px that sways over a textured ground with noise."""
+    """Write a talking-head clip: a portrait of 480 px that sways over a textured ground with noise."""
     width, height = SIZE
     generator = np.random.default_rng(1)
     ground = cv2.resize(generator.integers(40, 200, (18, 32, 3)).astype(np.uint8), SIZE, interpolation=cv2.INTER_CUBIC)
@@ -56,7 +56,7 @@ def portrait_clip(path: Path, seconds: float = SECONDS) -> Path:
 
 
 class Rival:
-    """MTCNN as it comes, at full size; a plain MobileNetV3-small, one face and one view at a time."""
+    """MTCNN with its defaults, at full size; a plain MobileNetV3-small, on one face and one view at a time."""
 
     def __init__(self, networks: Networks) -> None:
         torchvision()
@@ -68,7 +68,7 @@ class Rival:
         self._mean, self._std = (torch.tensor(part).view(3, 1, 1) for part in (contract.mean, contract.std))
 
     def examine(self, frames: list[np.ndarray]) -> int:
-        """Find and score; the number of faces scored."""
+        """Find and score faces; return the number of scored faces."""
         count = 0
         with torch.inference_mode():
             for rgb in frames:
@@ -82,20 +82,20 @@ class Rival:
 
 
 def ours(frames: list[np.ndarray], networks: Networks) -> int:
-    """What ``analyze`` does with decoded frames, tracks and report aside."""
-    count, follower = 0, Follower(networks.detector)
+    """Find and score faces like ``analyze``, without tracks and report; return the number of scored faces."""
+    count, video_detector = 0, AnyAngleVideoDetector(networks.detector)
     for start in range(0, len(frames), BATCH):
         views = []
         for number, rgb in enumerate(frames[start : start + BATCH]):
-            picture = PictureItself.of(rgb)
-            detected = follower.detect(picture.rgb, fresh=number == 0)
+            picture = BorderlessPicture.find_in(rgb)
+            detected = video_detector.detect(picture.rgb, fresh=number == 0)
             views += [candidate(face, picture, networks.scorer).views for face in detected]
         count += len(networks.scorer.logits(views)) if views else 0
     return count
 
 
 def _decoded(path: Path, settings: Settings, *, keep: bool) -> list[np.ndarray]:
-    """Merely decode the frames that an analysis looks at, the cheapest way."""
+    """Decode the frames that an analysis uses, in the cheapest way and without further work."""
     with (
         open_evidence(path, max_bytes=settings.max_bytes).open() as stream,
         Video(stream, "MP4", max_pixels=10**8) as video,
@@ -107,7 +107,7 @@ def _decoded(path: Path, settings: Settings, *, keep: bool) -> list[np.ndarray]:
 
 @contextmanager
 def one_network_thread() -> Iterator[None]:
-    """Let networks run in one thread, as the app does; the rival runs them as torch does by default."""
+    """Run networks in one thread, as the app does; the rival runs them with torch's default."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -117,7 +117,7 @@ def one_network_thread() -> Iterator[None]:
 
 
 def cpu_ratio(path: Path, networks: Networks, settings: Settings) -> None:
-    """Faces found and scored per second of CPU, decoding apart."""
+    """Print the faces found and scored per second of CPU, without decoding."""
     frames, rival = _decoded(path, settings, keep=True), Rival(networks)
     pairs = []
     for turn in range(ROUNDS + 1):
@@ -142,7 +142,7 @@ def cpu_ratio(path: Path, networks: Networks, settings: Settings) -> None:
 
 
 def wall_ratio(path: Path, settings: Settings) -> None:
-    """A whole analysis against merely decoding its frames."""
+    """Print the time of a whole analysis against the time of only decoding its frames."""
     networks = Networks.load(settings)
     pairs = []
     for turn in range(ROUNDS + 1):
@@ -166,22 +166,22 @@ def wall_ratio(path: Path, settings: Settings) -> None:
 
 
 def peak_memory(path: Path) -> float:
-    """Peak resident memory of a process that examines a clip, MiB."""
+    """Return the peak resident memory of a process that examines a clip, MiB."""
     command = [sys.executable, "-m", "benchmarks.video", "--peak", str(path)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def memory_ratio(folder: Path) -> None:
-    """Peak memory of a two-hour clip against a two-minute one."""
+    """Print the peak memory of a two-hour clip against that of a two-minute one."""
     seed = portrait_clip(folder / "seed.mp4", 10.0)
     short, long = (peak_memory(repeated(seed, minutes * 6, folder / f"{minutes}-minutes.mp4")) for minutes in (2, 120))
     print(f"peak memory, 2 h against 2 min: {long / short:.3f} times ({long:.0f} MiB against {short:.0f} MiB)")
 
 
 def main(paths: list[Path]) -> None:
-    """Run all benchmarks of video, on the clip written here and on those named."""
+    """Run all benchmarks of video, on the generated clip and on the given ones."""
     settings = Settings(frames=32, effort="quick")
-    networks = Networks.load(settings)  # the network that the rival has
+    networks = Networks.load(settings)  # the same network as the rival's
     with TemporaryDirectory() as folder:
         for path in [portrait_clip(Path(folder, "portrait-720p-15s.mp4")), *paths]:
             cpu_ratio(path, networks, settings)

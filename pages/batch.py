@@ -1,4 +1,4 @@
-"""Batch: many files in, one row each out."""
+"""Batch: analysis of many files, with one row per file."""
 
 import streamlit as st
 
@@ -14,14 +14,14 @@ REDRAWN_S = 3.0
 
 
 def show(batch: Batch) -> None:
-    """Show a batch: how far it is, what was found, and its table, anew while rows are added."""
+    """Show a batch: its progress, outcomes and table, which are refreshed while rows are added."""
     live = batch_panels.header(batch)
     batch_panels.notice()
     st.fragment(results_or_problem, run_every=REDRAWN_S if live else None)(batch)
 
 
 def results_or_problem(batch: Batch) -> None:
-    """The results, or why there are none; what a fragment raises does not reach the page."""
+    """Show the results or the error; the page cannot catch errors that a fragment raises."""
     try:
         results(batch)
     except FaceLoupeError as problem:
@@ -29,7 +29,7 @@ def results_or_problem(batch: Batch) -> None:
 
 
 def results(batch: Batch) -> None:
-    """What was found so far, less what blind cases keep from the examiner."""
+    """Show the results so far, without those that blind cases withhold from the examiner."""
     withheld = filing.all_withheld()
     whole = resources.tables().get(batch)
     visible = whole.without(withheld)
@@ -51,7 +51,7 @@ def results(batch: Batch) -> None:
 
 
 def batches() -> None:
-    """Show the form and a batch, or the batches that there are."""
+    """Show the form, and the selected batch or the list of batches."""
     blind = filing.blind_case()
     if blind is not None:
         filing.blind_uploads(blind)

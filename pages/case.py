@@ -1,4 +1,4 @@
-"""Case: the open case, its evidence, and what is found in and said about each item."""
+"""Case: the open case, its evidence, and the findings and entries on each item."""
 
 import streamlit as st
 
@@ -21,7 +21,7 @@ def show() -> None:
     if chosen:
         case_panels.item_bar(case, chosen)
         finding, view = st.columns([2.2, 1.0], gap="medium")
-        with view:  # beside the finding, so that both are in sight
+        with view:  # beside the finding, so that both are visible
             review.last_entry()
             review.decisions(case, chosen)
         with finding:

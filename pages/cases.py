@@ -1,4 +1,4 @@
-"""Cases: who is at work, which cases there are, and a new one."""
+"""Cases: the examiner, the list of cases, and the form for a new case."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Image: one photo in, a verdict with its faces and heatmaps out."""
+"""Image: analysis of one photo, with its verdict, faces and heatmaps."""
 
 import streamlit as st
 
@@ -8,14 +8,16 @@ from faceloupe.ui import embedded, intake, lenses, next_steps, panels, recent, r
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing, similar
 from faceloupe.ui.image import input
-from faceloupe.ui.language import later, tr
+from faceloupe.ui.language import mark_for_translation, tr
 from faceloupe.web.jobs import Job
 
-LABEL = later("A photo (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), or anything else: it is taken to its own page")
+LABEL = mark_for_translation(
+    "A photo (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), or anything else: it is taken to its own page"
+)
 
 
 def show(key: AnalysisKey) -> None:
-    """Show a kept analysis."""
+    """Show a cached analysis."""
     analysis = resources.analyses().get(key)
     if analysis is None:
         st.info(tr("This result is no longer in memory; choose the file again."), icon=":material/history:")
@@ -42,20 +44,20 @@ def show(key: AnalysisKey) -> None:
         with right:
             panels.face_rows(analysis, chosen)
         if chosen:
-            with left if len(explained) > 1 else right:  # below the picture, where a click on a face is followed
+            with left if len(explained) > 1 else right:  # below the picture if its faces can be clicked
                 panels.closer_look(analysis.canvas, chosen, report.model.explanation_max)
     panels.file_facts(report)
     panels.downloads(report)
 
 
 def _shown(job: Job | None) -> str:
-    """Name what is on show or under way, so that the drop zone folds again for each file."""
+    """Return an id of the current job or result, so that the drop zone folds again for each file."""
     result = st.session_state[state.RESULT]
     return str(hash(job.key)) if job is not None else "" if result is None else result.identity
 
 
 def examine() -> None:
-    """Choose a photo, wait for its analysis, and show what was found."""
+    """Choose a photo, wait for its analysis, and show the result."""
     job = input.under_way()
     folded = job is not None or st.session_state[state.RESULT] is not None
     with st.expander(

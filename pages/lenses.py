@@ -1,4 +1,4 @@
-"""Lenses: what a file says about itself, and what its pixels show beside the model's score."""
+"""Lenses: what a file says about itself, and what its pixels show in addition to the model's score."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from faceloupe.ui.language import tr
 
 
 def examine() -> None:
-    """Choose a file, wait for its lenses, and show what they found."""
+    """Choose a file, wait for the lenses, and show their results."""
     blind = filing.blind_case()
     if blind is not None:
         st.info(
@@ -39,7 +39,7 @@ st.markdown(
         "What a file says about itself, and pictures of its pixels to look at. Nothing here changes a "
         "score, and no model is used unless the robustness of its score is probed. The file is hashed "
         "before anything reads it, and {file_stays}.",
-        file_stays=demo.file_stays(),
+        file_stays=demo.file_retention_clause(),
     )
 )
 try:

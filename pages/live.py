@@ -1,4 +1,4 @@
-"""Live: the faces before a camera, scored as they come."""
+"""Live: continuous scores of the faces in front of a camera."""
 
 import streamlit as st
 

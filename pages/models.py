@@ -1,4 +1,4 @@
-"""Models: what scores, how well it was measured to do so, and the model card."""
+"""Models: the models, their measured performance, and the model card."""
 
 import streamlit as st
 
@@ -15,7 +15,7 @@ from faceloupe.ui.models import regression, tables
 
 
 def plots(evaluation: Evaluation, model: str) -> None:
-    """Curves of all models, and the Tippett plot and the confusion matrix of this one."""
+    """Show the ROC curves of all models, the reliability of those trained here, and the other plots of one model."""
     own = {entry.id: evaluation.curves[entry.id] for entry in evaluation.models if entry.parameters}
     pairs = (
         (
@@ -39,7 +39,7 @@ def plots(evaluation: Evaluation, model: str) -> None:
 
 
 def measured(evaluation: Evaluation, model: str) -> None:
-    """All tables of the evaluation."""
+    """Show the plots, all tables of the evaluation, and the model card."""
     names = (
         tr("Plots"),
         tr("By source"),

@@ -10,7 +10,7 @@ from faceloupe.ui.language import tr
 
 
 def document() -> None:
-    """Show the report of the open case, and its files."""
+    """Show the report of the open case, and its downloads."""
     case = open_case.case()
     if case is None or not open_case.examiner():
         st.markdown(

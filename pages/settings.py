@@ -1,4 +1,4 @@
-"""Settings: what this browser remembers for its user."""
+"""Settings: preferences that this browser remembers."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Start: one drop zone for anything, samples, and the results that this browser saw last."""
+"""Start: one drop zone for all kinds of files, samples, and the results that this browser showed last."""
 
 import streamlit as st
 

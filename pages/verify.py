@@ -1,4 +1,4 @@
-"""Verify: check an exported bundle, whoever made it."""
+"""Verify: the check of an exported bundle from any source."""
 
 import streamlit as st
 

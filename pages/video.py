@@ -1,4 +1,4 @@
-"""Video: one clip in, a timeline of every face in it out."""
+"""Video: analysis of one video, with a timeline of every face."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ from faceloupe.ui.video import panels as video_panels
 
 
 def show(key: AnalysisKey) -> None:
-    """Show a kept analysis."""
+    """Show a cached analysis."""
     analysis = resources.analyses().get(key)
     if analysis is None:
         st.info(tr("This result is no longer in memory; choose the file again."), icon=":material/history:")
@@ -40,7 +40,7 @@ def show(key: AnalysisKey) -> None:
 
 
 def examine() -> None:
-    """Choose a video, wait for its examination, and show what was found."""
+    """Choose a video, wait for its analysis, and show the result."""
     job = input.under_way()
     chosen = input.choose(folded=job is not None or st.session_state[state.VIDEO_RESULT] is not None)
     if chosen is not None and chosen.picture is not None:
@@ -61,7 +61,7 @@ def examine() -> None:
                 "2. Frames are sampled over its time, faces are tracked from frame to frame, and each one scored.\n"
                 "3. You see the score of each person over time, which segment stands out, and a heatmap of what "
                 "the network used.",
-                file_stays=demo.file_stays(),
+                file_stays=demo.file_retention_clause(),
             )
         )
 

@@ -1,4 +1,4 @@
-"""Entry of the app: the password gate, navigation and the line at the top of every page, nothing else."""
+"""Entry point of the app: the password gate, the navigation, and the line at the top of every page."""
 
 import streamlit as st
 
@@ -47,6 +47,6 @@ if is_demo():
     st.info(tr(demo.NOTICE, limit=demo.LIMIT_MB), icon=":material/public:")
 try:
     page.run()
-finally:  # also where a page stops early
+finally:  # also if a page stops early
     address.publish(page.url_path)
     browser.update(page.url_path)

@@ -66,7 +66,7 @@ def test_a_sampling_that_cannot_be_is_refused(values, problem):
 
 def test_settings_with_another_sampling_differ_in_nothing_else():
     before = Settings(effort="quick", max_pixels=5)
-    after = before.sampled(Sampling(7, 1.0, 2.0))
+    after = before.with_sampling(Sampling(7, 1.0, 2.0))
     assert after.sampling == Sampling(7, 1.0, 2.0)
-    assert after.sampled(before.sampling) == before
+    assert after.with_sampling(before.sampling) == before
     assert (after.frames, after.from_s, after.to_s) == (7, 1.0, 2.0)

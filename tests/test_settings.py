@@ -52,7 +52,7 @@ def test_every_list_of_efforts_has_all_of_them(capsys):
 
 def test_no_effort_is_stated_where_another_model_was_named(own_models):
     named = Settings(effort="quick", model="other")
-    assert (named.model_id, named.stated_effort) == ("other", None)
+    assert (named.model_id, named.reported_effort) == ("other", None)
     assert (named.as_dict()["effort"], named.as_dict()["model"]) == (None, "other")
     assert Settings(effort="quick", model="model-quick").as_dict() == Settings(effort="quick").as_dict()
 
@@ -73,7 +73,7 @@ def test_the_environment_names_an_effort_or_a_model(own_models, monkeypatch):
     monkeypatch.setenv("FACELOUPE_EFFORT", "thorough")
     assert Settings.from_environment().model_id == "model-thorough"
     monkeypatch.setenv("FACELOUPE_MODEL", "model-thorough")
-    assert Settings.from_environment().stated_effort == "thorough"
+    assert Settings.from_environment().reported_effort == "thorough"
     monkeypatch.setenv("FACELOUPE_MODEL", "model-quick")
     with pytest.raises(UsageError, match="model-thorough, not model-quick"):
         Settings.from_environment()
@@ -92,7 +92,7 @@ def test_what_is_named_goes_before_whatever_the_environment_says_of_effort_and_m
 def test_naming_both_is_refused_unless_they_go_together(own_models):
     with pytest.raises(UsageError, match="name one of the two"):
         Settings.from_environment({"effort": "standard", "model": "other"})
-    assert Settings.from_environment({"effort": "quick", "model": "model-quick"}).stated_effort == "quick"
+    assert Settings.from_environment({"effort": "quick", "model": "model-quick"}).reported_effort == "quick"
 
 
 def test_a_report_is_read_back_with_the_very_model_that_it_names(own_models):

@@ -1,9 +1,10 @@
 """Fuzzing of intake and decoding with hostile files: ``python -m tools.fuzz --images 10000 --videos 2000 --seed 1``.
 
-Every case is made from a whole file of a known kind by a few mutations, drawn from a generator that is seeded by the
-run's seed and the case's number, so that each can be made again alone (``--only image:123``). It passes through intake
-and decoding as in an analysis; one in ``--analyze`` goes through the whole analysis. A case may be decoded or
-refused in one sentence. Anything else is recorded: another exception, a process or file left behind, a limit overrun.
+Every case is made from an intact file of a known kind by a few mutations. They are drawn from a generator seeded by the
+run's seed and the case's number, so that each case can be repeated on its own (``--only image:123``). It passes through
+intake and decoding as in an analysis; with ``--analyze N``, every N-th case goes through the whole analysis. A case may
+be decoded, or refused in one sentence. All other results are recorded: another exception, a process or file left
+behind, an exceeded limit.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from tests.media.stored import gamma, png, pq
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.media.embedded import taken_out
+from faceloupe.media.embedded import extract_as_file
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.sandbox import client
 from faceloupe.media.sandbox.image import decode
@@ -40,8 +41,8 @@ from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.samples import SAMPLES
 
 SETTINGS = replace(Settings(effort="quick"), max_decoder_s=20.0, max_decoder_bytes=2**30, max_pixels=20_000_000)
-SLACK_S = 10.0  # on a loaded machine, for what is done besides waiting for a decoder
-_QUIET_LOOKS = 10  # in a row that show no process too many, before none is said to be left
+SLACK_S = 10.0  # for work besides waiting for a decoder, on a loaded machine
+_QUIET_LOOKS = 10  # checks in a row without a surplus process, before none counts as left behind
 _LENGTHS = (b"\x00\x00\x00\x00", b"\x00\x00\x00\x01", b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff\xff\xff\xff")
 
 Mutator = Callable[[np.random.Generator, bytearray, list[bytes]], bytearray]
@@ -54,7 +55,7 @@ def bit_flips(random: np.random.Generator, content: bytearray, _: list[bytes]) -
 
 
 def header_flips(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
-    """The same, where the sizes and tables stand that a decoder believes."""
+    """Change bytes at the head of a file, where decoders trust sizes and tables."""
     for position in random.integers(0, min(len(content), 512), random.integers(1, 8)):
         content[position] = random.integers(256)
     return content
@@ -75,7 +76,7 @@ def chunk_swap(random: np.random.Generator, content: bytearray, _: list[bytes]) 
 
 
 def length_edits(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
-    """Four bytes at a time become a length that is a border case, in either byte order."""
+    """Replace four bytes at a time by a length that is a border case, in either byte order."""
     for position in random.integers(0, max(1, len(content) - 4), random.integers(1, 6)):
         edit = _LENGTHS[random.integers(len(_LENGTHS))]
         content[position : position + 4] = edit[:: 1 if random.integers(2) else -1]
@@ -83,7 +84,7 @@ def length_edits(random: np.random.Generator, content: bytearray, _: list[bytes]
 
 
 def spliced(random: np.random.Generator, content: bytearray, others: list[bytes]) -> bytearray:
-    """The head of one file on the body of another."""
+    """Join the head of one file and the body of another."""
     other = others[random.integers(len(others))]
     cut = int(random.integers(4, min(len(content), 2048)))
     return content[:cut] + other[int(random.integers(0, len(other))) :]
@@ -99,11 +100,11 @@ MUTATORS: tuple[Mutator, ...] = (bit_flips, header_flips, truncation, chunk_swap
 
 
 def still_seeds() -> dict[str, bytes]:
-    """Whole pictures of each kind, some with metadata; small, as mutations reach more of a small file."""
+    """Return intact pictures of each kind, some with metadata; small ones, as mutations reach more of a small file."""
     pillow_heif.register_heif_opener()
     folder = Path(skimage.__file__).parent / "data"
     seeds, exif, exchanged = {}, Image.Exif(), icc.permuted("bgr")
-    exchanged = exchanged[:24] + bytes(12) + exchanged[36:]  # without the time at which it was made
+    exchanged = exchanged[:24] + bytes(12) + exchanged[36:]  # without its creation time
     exif[0x0112], exif[0x010F] = 6, "maker"
     for source in (SAMPLES[0].path, SAMPLES[1].path, folder / "chelsea.png", folder / "astronaut.png"):
         picture = Image.open(source).convert("RGB").resize((96, 80))
@@ -139,10 +140,10 @@ def still_seeds() -> dict[str, bytes]:
 
 
 def clip_seeds() -> dict[str, bytes]:
-    """Whole clips of each container and of the codecs at hand; a few small frames each."""
+    """Return intact clips of each container and of the available codecs, with a few small frames each."""
     h264, two = {"options": {"bf": "2"}}, {"codec": "mpeg4", "options": {"bf": "2"}}
-    vp8 = {"codec": "libvpx", "options": {"cpu-used": "-8"}}  # the speed named, not by the clock
-    same = {"container_options": {"fflags": "+bitexact"}}  # else Matroska gives each file a random number
+    vp8 = {"codec": "libvpx", "options": {"cpu-used": "-8"}}  # a fixed speed; otherwise it depends on the clock
+    same = {"container_options": {"fflags": "+bitexact"}}  # otherwise Matroska gives each file a random number
     kinds = {
         "h264.mp4": h264,
         "fragments.mp4": h264 | {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
@@ -189,7 +190,7 @@ def clip_seeds() -> dict[str, bytes]:
 
 
 def _without_times(content: bytes) -> bytes:
-    """An AVIF without the times at which its tracks were made: the same whenever it is made again."""
+    """Return an AVIF without the creation times of its tracks, so that every run makes the same bytes."""
     for box in (b"mvhd", b"tkhd", b"mdhd"):
         if (start := content.find(box) + 8) >= 8:
             content = content[:start] + bytes(16) + content[start + 16 :]
@@ -197,7 +198,7 @@ def _without_times(content: bytes) -> bytes:
 
 
 def mutated(seeds: dict[str, bytes], seed: int, number: int) -> tuple[str, bytes]:
-    """Case ``number`` of a run: what was done to what, and the bytes."""
+    """Return a description of case ``number`` of a run, with its mutations, and its bytes."""
     random = np.random.default_rng([seed, number])
     names = list(seeds)
     name = names[random.integers(len(names))]
@@ -210,7 +211,7 @@ def mutated(seeds: dict[str, bytes], seed: int, number: int) -> tuple[str, bytes
 
 
 def processes() -> set[int]:
-    """Ids of the processes that descend from this one and run; of Linux only."""
+    """Return the ids of the running descendants of this process; only on Linux."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -226,18 +227,18 @@ def processes() -> set[int]:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """What lies in the folder for temporary files of a run, and in that of shared memory with our name."""
+    """Return the files in the folder for temporary files of a run, and ours in shared memory."""
     shared = Path("/dev/shm")
     return sorted(map(str, [*folder.iterdir(), *(shared.glob("*faceloupe*") if shared.is_dir() else ())]))
 
 
-# In the trace of a decoder that was refused what it needed. What Landlock forbids is error 13; FFmpeg itself says 1 of
-# some damaged files.
+# Signs in a decoder's trace that it was denied something it needs. Refusals by Landlock are error 13; FFmpeg itself
+# reports error 1 for some damaged files.
 _LACKS = ("ImportError", "ModuleNotFoundError", f"PermissionError {errno.EACCES}")
 
 
 class _Traces(logging.Handler):
-    """Keeps what decoders say of their own failures."""
+    """Keeps the last message of a decoder about its own failure."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,12 +250,12 @@ class _Traces(logging.Handler):
 
 @dataclass
 class Tally:
-    """What a run found.
+    """Results of a run.
 
     Attributes:
-        outcomes: number of cases by how they ended.
-        longest: seconds and case.
-        unexpected: one line for each case that did what none may.
+        outcomes: number of cases by outcome.
+        longest: seconds and name of the longest case.
+        unexpected: one line for each result that no case may have.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -273,11 +274,11 @@ class Fuzzer:
         self._before = left_behind(folder)
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Stop listening to the log."""
         logging.getLogger("faceloupe").removeHandler(self._traces)
 
     def run(self, case: str, content: bytes, *, whole: bool = False) -> str:
-        """Run one case; how it ended."""
+        """Run one case, and return how it ended."""
         path = self._folder / f"case-{os.getpid()}"
         path.write_bytes(content)
         self._traces.last, began = "", time.monotonic()
@@ -304,9 +305,9 @@ class Fuzzer:
         return ended
 
     def check_leftovers(self) -> None:
-        """Record what the cases left behind: one server and its spare are due."""
+        """Record processes and files that the cases left behind; one server and its spare process are expected."""
         until, quiet, more = time.monotonic() + 10, 0, 0
-        while quiet < _QUIET_LOOKS and time.monotonic() < until:  # the server may still end one and fork another
+        while quiet < _QUIET_LOOKS and time.monotonic() < until:  # the server may still end a process and fork another
             now = len(processes()) - 2
             quiet, more = (0, now) if now > 0 else (quiet + 1, more)
             time.sleep(0.05)
@@ -324,7 +325,7 @@ def _decoded(path: Path) -> str:
     if evidence_file.evidence.media_type == "image":
         decode(evidence_file, settings=SETTINGS)
         for item in list_embedded(evidence_file, settings=SETTINGS):
-            taken_out(evidence_file, item, max_bytes=SETTINGS.max_bytes)
+            extract_as_file(evidence_file, item, max_bytes=SETTINGS.max_bytes)
         return "decoded"
     with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=SETTINGS) as video:
         some = {0, video.count // 2, video.count - 1}
@@ -360,7 +361,7 @@ def _analysis() -> Callable[[Path], str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the cases, print a table, and return 1 where any did what none may."""
+    """Run the cases, print a table, and return 1 if any had a result that no case may have."""
     parser = argparse.ArgumentParser(description="Fuzz intake and decoding.")
     parser.add_argument("--images", type=int, default=300, help="mutated pictures")
     parser.add_argument("--videos", type=int, default=100, help="mutated clips")
@@ -372,7 +373,7 @@ def main(arguments: list[str] | None = None) -> int:
     kinds = {"image": (still_seeds(), options.images), "video": (clip_seeds(), options.videos)}
     tallies = {}
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        tempfile.tempdir = os.environ["TMPDIR"] = folder  # whatever is left there is ours
+        tempfile.tempdir = os.environ["TMPDIR"] = folder  # all files left there are ours
         examine = _analysis() if options.analyze else None
         for kind, (seeds, count) in kinds.items():
             fuzzer = Fuzzer(Path(folder), examine)

@@ -1,8 +1,8 @@
 """Fuzzing of the HTTP API: ``python -m tools.fuzz_api --requests 10000 --seed 1`` (`make fuzzapi`).
 
-Schemathesis makes requests from the description that the API gives of itself, good and bad ones, in four turns: without
-any key, with a valid key, with a wrong key, and with bodies that are broken on their way. The API, a process of its
-own, must answer each within a minute, with no status of 500 or above and as its description says; at the end no upload
+There are four rounds of requests. Schemathesis makes good and bad requests from the API's own description, without any
+key, with a valid key, and with a wrong key; the fourth round sends broken bodies. The API runs in a process of its own.
+It must answer each request within a minute, with a status below 500 and as its description says; at the end no upload
 and no temporary file may be left. Needs the ``schemathesis`` of requirements-fuzz.txt.
 """
 
@@ -30,7 +30,7 @@ from tools.fuzz import MUTATORS
 
 PATIENCE_S = 60
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-EXAMPLES = 60  # of each operation, each time that schemathesis runs
+EXAMPLES = 60  # for each operation in each run of schemathesis
 HEAD = (
     "POST /v1/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=x\r\n"
 )
@@ -39,7 +39,7 @@ PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Run the API, whose temporary files and keys lie in the folder; its address. Nothing of it may be left."""
+    """Run the API with its temporary files and keys in the folder; yield its address; check that no file is left."""
     (folder / "tmp").mkdir(parents=True)
     environment = os.environ | {
         "TMPDIR": str(folder / "tmp"),
@@ -66,7 +66,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def expect(holds: bool, what: str) -> None:
-    """Stop where the API does not do what it should."""
+    """Stop if the API does not do what it should."""
     if not holds:
         raise SystemExit(f"failed: {what}")
     print(f"good  {what}", flush=True)
@@ -75,7 +75,7 @@ def expect(holds: bool, what: str) -> None:
 def described(
     address: str, folder: Path, *, program: str, requests: int, seed: int, key: str | None = None
 ) -> Counter[int]:
-    """Have schemathesis send so many requests or some more; how many had which status."""
+    """Let schemathesis send at least ``requests`` requests; return the number of answers by status."""
     statuses: Counter[int] = Counter()
     while statuses.total() < requests:
         har, seed = folder / f"{seed}.har", seed + 1
@@ -97,10 +97,10 @@ def described(
 def broken(address: str, requests: int, seed: int) -> Counter[int]:
     """Send bodies that are cut short, too long or altered, on sockets that are closed, half closed or left open.
 
-    A status of 0 stands for a connection that the API closed without an answer, as the request never came whole.
+    A status of 0 means that the API closed the connection without an answer, as the request never arrived in full.
     """
     statuses: Counter[int] = Counter()
-    samples = [sample.path.read_bytes()[:20_000] for sample in SAMPLES[:2]]  # the framing is what is tried here
+    samples = [sample.path.read_bytes()[:20_000] for sample in SAMPLES[:2]]  # short, as only the framing is tested here
     port = int(address.rpartition(":")[2])
     for number in range(requests):
         random = np.random.default_rng([seed, number])

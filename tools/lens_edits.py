@@ -1,4 +1,4 @@
-"""Rules of the lenses on pictures that are compressed here, so that the truth is known."""
+"""Rules of the lenses, measured on pictures that are compressed and edited here, so that the truth is known."""
 
 import io
 import random
@@ -37,9 +37,9 @@ class History:
     """Scores of a picture that was saved once, twice on the same grid, and twice on another grid.
 
     Attributes:
-        picture: that the files were made from.
-        aligned: score of the rule of the same grid, of the three files.
-        shifted: of the rule of another grid, likewise.
+        picture: picture that the files were made from.
+        aligned: scores of the three files under the rule of the same grid.
+        shifted: scores of the three files under the rule of another grid.
     """
 
     picture: Material
@@ -48,12 +48,12 @@ class History:
 
 
 def history(picture: Material) -> History | None:
-    """Save a picture once and twice, and score the files; None where it has too few blocks.
+    """Save a picture once and twice, and score the files; None if it has too few blocks.
 
-    What chance decides depends on the picture alone, so that several can be measured at once.
+    Random choices depend only on the picture, so that several pictures can be measured in parallel.
 
     Args:
-        picture: without traces of an earlier compression.
+        picture: picture without traces of an earlier compression.
     """
     draw = random.Random(f"{picture.name} {picture.rgb.sum()}")
     earlier, later = sorted(draw.sample(_QUALITIES, 2))
@@ -67,7 +67,7 @@ def history(picture: Material) -> History | None:
 
 
 def compressed_twice(rows: Sequence[History]) -> tuple[dict[str, Rates], tuple[Separation, ...]]:
-    """Rates of the rules of compression, and how well their scores tell files saved once and twice apart."""
+    """Return the rates of the compression rules, and how well their scores separate files saved once and twice."""
     held_out = [row for row in rows if not row.picture.to_set]
     fired = [
         [compression.fired(aligned, shifted) for aligned, shifted in zip(row.aligned, row.shifted, strict=True)]
@@ -97,11 +97,11 @@ class Copied:
     """Scores of a picture without and with a copied part.
 
     Attributes:
-        picture: that the files were made from.
-        without: score of the rule; 0 where nothing lies twice.
-        with_copy: likewise.
-        autocorrelation: of both, of another way: the largest value of the autocorrelation away from the middle.
-        keypoints: of both, of a third way: how many pairs of ORB keypoints agree on one movement.
+        picture: picture that the files were made from.
+        without: score of the rule without a copy; 0 if nothing is found twice.
+        with_copy: score of the rule with a copy.
+        autocorrelation: both scores of a second method, the largest autocorrelation away from the center.
+        keypoints: both scores of a third method, the number of ORB keypoint pairs that agree on one movement.
     """
 
     picture: Material
@@ -112,10 +112,10 @@ class Copied:
 
 
 def copied(picture: Material) -> Copied | None:
-    """Copy a part within a picture and seek it; None where there is no room. See ``history`` for chance.
+    """Copy a part within a picture and search for it; None if there is no room. Random choices: see ``history``.
 
     Args:
-        picture: to copy a part within.
+        picture: picture to copy a part within.
     """
     draw = random.Random(f"copy {picture.name} {picture.rgb.sum()}")
     edited, quality = _with_copy(picture.rgb, draw, turned=draw.random() < 0.5), draw.randint(75, 95)
@@ -133,7 +133,7 @@ def copied(picture: Material) -> Copied | None:
 
 
 def copies(rows: Sequence[Copied]) -> tuple[dict[str, Rates], tuple[Separation, ...], tuple[Trial, ...]]:
-    """Rates of the rule of copied parts, how well its score tells, and how well other ways do."""
+    """Return the rates of the rule of copied parts, how well its score separates, and how well other methods do."""
     held_out = [row for row in rows if not row.picture.to_set]
     hits, alarms = (
         sum(score >= clone.LEAST_SCORE for score in scores)
@@ -158,7 +158,7 @@ def copies(rows: Sequence[Copied]) -> tuple[dict[str, Rates], tuple[Separation, 
 
 
 def _with_copy(rgb: np.ndarray, draw: random.Random, *, turned: bool) -> np.ndarray | None:
-    """Copy an ellipse of 3 to 12 % of a picture to another place in it; None where there is no room."""
+    """Copy an ellipse of 3 to 12 % of a picture to another position in it; None if there is no room."""
     height, width = rgb.shape[:2]
     for _ in range(200):
         area, aspect = draw.uniform(0.03, 0.12) * height * width / np.pi, draw.uniform(0.6, 1.6)
@@ -185,7 +185,7 @@ def of_cameras(folder: Path) -> CameraCheck:
     """Count the findings on photographs as cameras wrote them; their history is not known for certain.
 
     Args:
-        folder: of JPEG files.
+        folder: folder of JPEG files.
     """
     rules = [compression.fired(*_scores(path.read_bytes())) for path in sorted(folder.iterdir())]
     return CameraCheck(len(rules), rules.count(compression.ALIGNED), rules.count(compression.SHIFTED))
@@ -194,7 +194,7 @@ def of_cameras(folder: Path) -> CameraCheck:
 def separation(
     name: str, negatives: Sequence[float], positives: Sequence[float], units: Sequence[str], measured_on: str
 ) -> Separation:
-    """Area under the ROC curve with the interval of a bootstrap over the files that the examples come from."""
+    """Return the area under the ROC curve, with a bootstrap interval over the files that the examples come from."""
     labels = np.r_[np.zeros(len(negatives), bool), np.ones(len(positives), bool)]
     scores = np.r_[np.asarray(negatives, float), np.asarray(positives, float)]
     area = float(auc(labels, scores, np.ones((1, len(scores))))[0])

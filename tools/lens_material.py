@@ -1,4 +1,4 @@
-"""Pictures without traces of a compression on a grid of blocks: those of the material, made smaller."""
+"""Pictures without traces of block compression: pictures of the material, made smaller."""
 
 import csv
 import random
@@ -13,7 +13,7 @@ from PIL import Image
 
 pillow_heif.register_heif_opener()
 _PHOTOGRAPHS = ("C.jpg", "IMG_0003.jpg", "P1000827.jpg", "sample1.heic", "sample1.avif")
-_FRAMES = 2  # of a clip, at most: those that are coded on their own
+_FRAMES = 2  # of a clip, at most; only key frames are used
 _SCALE = 0.7
 _STILLS, _SEED = 300, 7
 
@@ -23,9 +23,9 @@ class Material:
     """A picture to make examples from.
 
     Attributes:
-        name: of its file.
+        name: name of its file.
         rgb: (H, W, 3) uint8.
-        small: whether it is a crop of a face of about 200 pixels.
+        small: whether it is a crop of a face, about 200 pixels wide.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Material:
 
     @property
     def to_set(self) -> bool:
-        """Whether thresholds are set on it; rates are measured on the others. All of a clip are of one kind."""
+        """Whether thresholds are set on it; rates are measured on the others. All frames of a clip are in one half."""
         return zlib.crc32(self.name.encode()) % 2 == 0
 
 
 def material(data: Path) -> list[Material]:
-    """Generated portraits, photographs, frames of clips that are not manipulated, and crops of faces.
+    """Return generated portraits, photographs, frames of unmanipulated clips, and crops of faces.
 
     Args:
         data: folder of the training material.

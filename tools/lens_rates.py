@@ -2,7 +2,7 @@
 
 python -m tools.lens_rates --data ../shared/data
 python -m tools.lens_rates --data ../shared/data --only copies    measures that part again and keeps the rest
---cameras and --native name folders of further material; without them, what was measured on it is kept or left out.
+--cameras and --native name folders of further material; without them, earlier results on it are kept or left out.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def source(content: bytes, trust_list: TrustList | None = None) -> LensSource:
 
 
 def negatives(data: Path) -> list[bytes]:
-    """Files without any of what the rules name."""
+    """Return files without any of the markers that the rules look for."""
     with (data / "stills.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     chosen = random.Random(_SEED).sample(rows, _STILLS)
@@ -92,7 +92,7 @@ def negatives(data: Path) -> list[bytes]:
 
 
 def trace_fixtures(authority: Authority) -> Iterator[tuple[str, bytes]]:
-    """Id of a rule, and a file that it must fire on: one for each rule in each container that carries it."""
+    """Yield the id of a rule and a file that it must fire on, for each rule in each container that can carry it."""
     for rule in traces.rules():
         for structure, statements in rule.examples.items():
             if structure == traces.CREDENTIALS:
@@ -106,7 +106,7 @@ def trace_fixtures(authority: Authority) -> Iterator[tuple[str, bytes]]:
 
 
 def signed_fixtures(authority: Authority) -> Iterator[tuple[str, bytes]]:
-    """Id of a rule of the provenance, and a file that it must fire on."""
+    """Yield the id of a provenance rule and a file that it must fire on."""
     for media_type, form in _SIGNED.items():
         content = files.saved(form)
         signed, _ = authority.sign(content, media_type, source_type=TRAINED)
@@ -137,7 +137,7 @@ def carriers(contents: list[bytes]) -> dict[str, int]:
 
 
 def measure_compression(options: argparse.Namespace, known: Measured) -> Measured:
-    """Rates of the rules of compression; those of all other rules are kept."""
+    """Measure the compression rules; keep the rates of all other rules."""
     with ProcessPoolExecutor() as pool:
         rows = [row for row in pool.map(lens_edits.history, material(options.data)) if row is not None]
     doubles, separations = lens_edits.compressed_twice(rows)
@@ -150,7 +150,7 @@ def measure_compression(options: argparse.Namespace, known: Measured) -> Measure
 
 
 def measure_copies(options: argparse.Namespace, known: Measured) -> Measured:
-    """Rates of the rule of copied parts; those of all other rules are kept."""
+    """Measure the rule of copied parts; keep the rates of all other rules."""
     pictures = material(options.data)
     small = [picture for picture in pictures if picture.small]
     chosen = [picture for picture in pictures if not picture.small] + small[:_COPIED_CROPS]
@@ -171,7 +171,7 @@ def _with_separations(known: Measured, rows: tuple[Separation, ...]) -> tuple[Se
 
 
 def measure_trials(options: argparse.Namespace, known: Measured) -> Measured:
-    """How well the ways tell files apart that were tried and not adopted; all rules are kept."""
+    """Measure how well the methods that were tried and not adopted separate files; keep all rules."""
     trials = (*lens_trials.up_sampling(options.data, options.native), *lens_trials.noise_of_faces(options.data))
     return msgspec.structs.replace(known, trials=_with_trials(known, trials))
 
@@ -182,7 +182,7 @@ def _with_trials(known: Measured, trials: tuple[Trial, ...]) -> tuple[Trial, ...
 
 
 def measure_times(_: argparse.Namespace, known: Measured) -> Measured:
-    """What each lens takes on a JPEG of 12 megapixels, and what is read for all of them."""
+    """Measure the time of each lens on a JPEG of 12 megapixels, and of reading the file for all lenses."""
     rng = np.random.default_rng(_SEED)
     with Image.open(GENERATED) as image:
         enlarged = np.asarray(image.convert("RGB").resize(_LARGE, Image.Resampling.BICUBIC)).astype(np.float32)
@@ -195,7 +195,7 @@ def measure_times(_: argparse.Namespace, known: Measured) -> Measured:
     steps: list[tuple[str, Callable[[LensSource], object]]] = [
         ("what the file states, read in the sandbox", lambda file: (file.metadata, file.credentials)),
         ("the picture and its brightness, decoded in the sandbox", lambda file: (file.picture, file.luma)),
-        *((lens.title, lens.look) for lens in (*LENSES, ROBUSTNESS)),
+        *((lens.title, lens.examine) for lens in (*LENSES, ROBUSTNESS)),
     ]
     times = []
     for title, step in steps:
@@ -206,7 +206,7 @@ def measure_times(_: argparse.Namespace, known: Measured) -> Measured:
 
 
 def measure_statements(options: argparse.Namespace, known: Measured) -> Measured:
-    """Fire every rule of what files state on its fixtures and on the files that have none of it; keep all others."""
+    """Measure the rules of file statements on their fixtures and on files without markers; keep all other rules."""
     authority = Authority.make()
     own = TrustList(authority.root.decode(), "own", "", 1)
     fired: dict[str, list[bool]] = {}
@@ -217,23 +217,25 @@ def measure_statements(options: argparse.Namespace, known: Measured) -> Measured
         fired.setdefault(rule, []).append(rule in {finding.id for finding in looks(source(content, trust)).findings})
 
     for rule, content in trace_fixtures(authority):
-        fire(traces.look, rule, content)
+        fire(traces.examine, rule, content)
     for rule, content in signed_fixtures(authority):
-        fire(provenance.look, rule, content)
+        fire(provenance.examine, rule, content)
     for media_type, form in _SIGNED.items():
         signed, _ = authority.sign(files.saved(form), media_type, source_type=TRAINED)
-        fire(provenance.look, "provenance.trusted", signed, own)
+        fire(provenance.examine, "provenance.trusted", signed, own)
     for day in range(1, 29):
         fire(
-            metadata.look, "metadata.changed-before-taken", dated("2024:05:29 10:00:00", f"2024:05:{day:02d} 10:00:00")
+            metadata.examine,
+            "metadata.changed-before-taken",
+            dated("2024:05:29 10:00:00", f"2024:05:{day:02d} 10:00:00"),
         )
     without = negatives(options.data)
     false_thumbnails = fire_thumbnails(without, fired)
     wrong = dict.fromkeys(fired, 0)
     for content in without:
         examined = source(content)
-        for look in (traces.look, provenance.look, metadata.look):
-            for finding in look(examined).findings:
+        for examine in (traces.examine, provenance.examine, metadata.examine):
+            for finding in examine(examined).findings:
                 wrong[finding.id] = wrong.get(finding.id, 0) + 1
     able = carriers(without)
     rules = {
@@ -249,7 +251,7 @@ def measure_statements(options: argparse.Namespace, known: Measured) -> Measured
 
 
 def fire_thumbnails(pictures: list[bytes], fired: dict[str, list[bool]]) -> list[bool]:
-    """Fire the rule of thumbnails on pictures with the thumbnail of another one; return where it fires on their own."""
+    """Test the thumbnail rule on pictures with the thumbnail of another one; return its results on their own ones."""
     draw, wrong = random.Random(_SEED), list[bool]()
     fired[thumbnail.DIFFERS] = []
     for own, other in pairwise(pictures[: _THUMBNAILS + 1]):
@@ -263,7 +265,7 @@ def fire_thumbnails(pictures: list[bytes], fired: dict[str, list[bool]]) -> list
 
 
 def qualities(pictures: list[bytes]) -> QualityCheck:
-    """Recompress pictures at random qualities, and estimate these."""
+    """Recompress pictures at random qualities, and count how well these are estimated."""
     draw, errors = random.Random(_SEED), []
     for content in pictures:
         quality, stream = draw.randint(30, 98), io.BytesIO()
@@ -278,7 +280,7 @@ def qualities(pictures: list[bytes]) -> QualityCheck:
 
 
 def page(result: Measured) -> str:
-    """The page of the documentation."""
+    """Return the page of the documentation."""
     lines = [
         "# Forensic lenses",
         "",

@@ -1,4 +1,4 @@
-"""Ways to seek traces in the pixels that were tried and not adopted: how well they tell files apart."""
+"""Methods to find traces in the pixels that were tried and not adopted, and how well they separate files."""
 
 import csv
 import random
@@ -19,8 +19,8 @@ _PER_SOURCE, _SEED = 120, 1
 _GENERATED = ("boredhumans", "generated_photos", "omi_stylegan2", "hardfake", "ffhq_tpdne")
 _PHOTOGRAPHS = ("hardfake", "ffhq_tpdne", "ciplab", "utkface")
 _SWAPPED = ("dfdc_faces", "ffpp_c23_methods", "dfd_crops", "ffpp_faces")
-_FACE, _AROUND = 0.7, 1.1  # half axes of ellipses in the box of a face, within and without which noise is measured
-_FEWEST_PIXELS = 1500  # of either
+_FACE, _AROUND = 0.7, 1.1  # half axes of ellipses in a face box; noise is measured inside and outside of them
+_FEWEST_PIXELS = 1500  # in each of the two areas
 _UP_SAMPLING = (
     "points at 1/4 and 1/2 on the axes of the spectrum, less those at 1/8 and 3/8 (a fact of the lens Spectrum)",
     "the stronger of the points at 1/4 and at 1/2 alone",
@@ -35,8 +35,8 @@ _NOISE = (
 
 
 def spectrum_scores(gray: np.ndarray) -> tuple[float, ...]:
-    """Scores of ``_UP_SAMPLING`` for a picture (H, W) uint8."""
-    points = pixels.stand_out(pixels.residual_spectrum(gray))
+    """Return the scores of ``_UP_SAMPLING`` for a picture, (H, W) uint8."""
+    points = pixels.prominence(pixels.residual_spectrum(gray))
     frequency = np.fft.fftfreq(len(points))
     radius = np.hypot(frequency[:, None], frequency)
     away = radius > 0.12
@@ -53,12 +53,12 @@ def spectrum_scores(gray: np.ndarray) -> tuple[float, ...]:
 
 
 def up_sampling(data: Path, native: Path | None) -> tuple[Trial, ...]:
-    """Seek traces of up-sampling in portraits of StyleGAN-type generators, against photographs.
+    """Look for traces of up-sampling in portraits of StyleGAN-type generators, against photographs.
 
     Args:
-        data: folder of the training material, whose pictures were mostly made smaller.
+        data: folder of the training material, in which most pictures were made smaller.
         native: folder of folders ``generated-NAME`` and ``photographs-NAME`` with pictures as generators and cameras
-            or services wrote them; None where there is none.
+            or services wrote them; None if there is no such folder.
     """
     by_source = defaultdict[tuple[str, str], list[Path]](list)
     with (data / "stills.csv").open(encoding="utf-8") as file:
@@ -110,11 +110,11 @@ def _areas(negatives: np.ndarray, positives: np.ndarray) -> tuple[float, ...]:
 
 
 def noise_of_faces(data: Path) -> tuple[Trial, ...]:
-    """Hold the noise of the face against that of its surroundings, in swapped faces and in untouched ones."""
+    """Compare the noise of the face with that of its surroundings, in swapped faces and in untouched ones."""
     by_source = defaultdict[tuple[str, str], list[tuple[Path, tuple[float, ...]]]](list)
     with (data / "stills.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if row["source"] in _SWAPPED:  # a picture without a box is a tight crop itself
+            if row["source"] in _SWAPPED:  # a picture without a box is itself a tight crop
                 whole = {"x0": "0", "y0": "0", "x1": row["width"], "y1": row["height"]}
                 box = tuple(float(row[side] or of_picture) for side, of_picture in whole.items())
                 by_source[row["source"], row["label"]].append((data / row["path"], box))
@@ -137,7 +137,7 @@ def noise_of_faces(data: Path) -> tuple[Trial, ...]:
 
 
 def _noise_ratios(path: Path, box: tuple[float, ...]) -> tuple[float, ...] | None:
-    """How far the logarithms of the noise in the face and around it lie apart, by each of ``_NOISE``."""
+    """Return the absolute differences of log noise between the face and its surroundings, by each of ``_NOISE``."""
     with Image.open(path) as image:
         gray = np.asarray(image.convert("L"))
     height, width = gray.shape
@@ -162,7 +162,7 @@ def _noise_ratios(path: Path, box: tuple[float, ...]) -> tuple[float, ...] | Non
 
 
 def autocorrelation(gray: np.ndarray) -> float:
-    """Largest value of the autocorrelation of the high frequencies away from the middle, 0..1."""
+    """Return the largest autocorrelation of the high frequencies away from the center, 0..1."""
     values = gray.astype(np.float32)
     high = values - cv2.GaussianBlur(values, (0, 0), 2.0)
     power = np.abs(np.fft.rfft2(high, s=[2 * side for side in high.shape])) ** 2

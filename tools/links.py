@@ -1,8 +1,8 @@
-"""How often shots are linked to one person wrongly, or not at all: ``python -m tools.links --data ../shared/data``.
+"""Measure wrong and missing links between shots of a person: ``python -m tools.links --data ../shared/data``.
 
-Clips of one known person each are cut into shots, as if an editor had mixed them: a shot of each person in turn. Faces
-are followed and linked as in an analysis. Of two shots of different people, a link is wrong; of two of one person, a
-missing link is a miss. A second edit shows every other shot of each person larger, as editors do.
+Clips of one known person each are cut into shots and mixed, as an editor would: one shot of each person in turn. Faces
+are tracked and linked as in an analysis. A link between two shots of different people is wrong; a missing link between
+two shots of one person is a miss. A second edit enlarges every other shot of each person, as editors do.
 """
 
 import argparse
@@ -21,24 +21,24 @@ from faceloupe.config import Settings
 from faceloupe.evaluation.metrics import wilson_interval
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.tracks import Person, Track, Tracker, link
-from faceloupe.faces.upright import Follower
+from faceloupe.faces.upright import AnyAngleVideoDetector
 from faceloupe.system.files import replacing
 from faceloupe.training.card import table
 from faceloupe.training.clips import read_frames
 
-SHOTS, FRAMES = 4, 6  # of each clip; frames of each shot
-LEAST_FRAMES = 3  # of a track, in the rows that leave out shorter ones
-ENLARGED = 1.3  # times, of every other shot in the second edit
+SHOTS, FRAMES = 4, 6  # shots of each clip; frames of each shot
+LEAST_FRAMES = 3  # of a track, in the rows without shorter tracks
+ENLARGED = 1.3  # factor for every other shot in the second edit
 _SEVERAL = "control_several_faces"
 EDITS = {"as they are": 1.0, f"every other shot {ENLARGED} times as large": ENLARGED}
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip of one person; no two clips show the same one.
+    """A clip of one person; no two clips show the same person.
 
     Attributes:
-        name: of the file, which stands for the person.
+        name: file name, which stands for the person.
         frames: (H, W, 3) uint8 RGB each, in order of time.
     """
 
@@ -48,15 +48,15 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """How the shots of an edit were linked.
+    """Counts of the links between the shots of an edit.
 
     Attributes:
         different: pairs of tracks of different people.
         wrong: of these, linked.
         same: pairs of tracks of one person.
         missed: of these, not linked.
-        mixed: people that hold shots of several; the rest have shots of one.
-        linked: people in all.
+        mixed: linked people with shots of several persons; the others have shots of one.
+        linked: all linked people.
     """
 
     different: int
@@ -68,7 +68,7 @@ class Links:
 
 
 def _is_measured(row: dict[str, str]) -> bool:
-    """Whether a clip shows one real person and may be chosen on: the split cross is kept for final measurements."""
+    """Whether a clip shows one real person, outside the split cross, which is kept for final measurements."""
     return row["label"] == "real" and row["source"] != _SEVERAL and row["split"] != "cross"
 
 
@@ -86,22 +86,22 @@ def clips(data: Path) -> Iterator[Clip]:
 
 
 def _enlarged(rgb: np.ndarray, times: float) -> np.ndarray:
-    """The middle of a frame, as large as the whole frame was."""
+    """Return the middle of a frame, enlarged to the size of the whole frame."""
     height, width = rgb.shape[:2]
     y, x = (round(side * (1 - 1 / times) / 2) for side in (height, width))
     return cv2.resize(rgb[y : height - y, x : width - x], (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def followed(material: list[Clip], times: float, detector: FaceDetector) -> tuple[list[Track], dict[int, str]]:
-    """Edit clips, and follow the face of each frame that the finder is surest of.
+    """Edit clips, and track the most confidently found face of each frame.
 
     Args:
-        material: of different people.
-        times: by which every other shot is enlarged.
+        material: clips of different people.
+        times: factor by which every other shot is enlarged.
         detector: finds the faces.
 
     Returns:
-        The tracks, and number of a shot -> whom it shows.
+        The tracks, and the person in each shot by its number.
     """
     tracker, owners = Tracker(), {}
     for part in range(SHOTS):
@@ -111,15 +111,15 @@ def followed(material: list[Clip], times: float, detector: FaceDetector) -> tupl
             frames = list(clip.frames[part * FRAMES : (part + 1) * FRAMES])
             if part % 2 and times != 1.0:
                 frames = [_enlarged(rgb, times) for rgb in frames]
-            follower = Follower(detector)
+            video_detector = AnyAngleVideoDetector(detector)
             for number, rgb in enumerate(frames):
-                faces = follower.detect(rgb, fresh=number == 0)
+                faces = video_detector.detect(rgb, fresh=number == 0)
                 tracker.add(rgb, sorted(faces, key=lambda face: -face.confidence)[:1], shot)
     return tracker.tracks, owners
 
 
 def linked(tracks: list[Track], owners: dict[int, str]) -> Links:
-    """Link tracks as an analysis does, and count."""
+    """Link tracks as an analysis does, and count the links."""
     return _counted(link(tracks), {track.id: owners[track.shot] for track in tracks})
 
 
@@ -127,8 +127,8 @@ def _counted(people: tuple[Person, ...], shows: dict[int, str]) -> Links:
     """Count links.
 
     Args:
-        people: as they were linked.
-        shows: id of a track -> whom it shows.
+        people: people as they were linked.
+        shows: true person in each track by its id.
     """
     person_of = {number: person.id for person in people for number in person.tracks}
     pairs = [
@@ -147,7 +147,7 @@ def _share(count: int, of: int) -> str:
 
 
 def page(results: dict[str, Links], clip_count: int) -> str:
-    """The page of the documentation."""
+    """Return the page of the documentation."""
     body = [
         (
             name,

@@ -24,7 +24,7 @@ NumberCell = Annotated[str, Meta(pattern=r"^(-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+
 
 
 class MemberForm(Struct, frozen=True, forbid_unknown_fields=True):
-    """A member of the ZIP."""
+    """A member of the bundle, which is a ZIP file; ``size`` is in bytes."""
 
     name: str
     size: Count
@@ -32,14 +32,20 @@ class MemberForm(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LogForm(Struct, frozen=True, forbid_unknown_fields=True):
-    """The log of the case: how many entries it has, and the hash of the last one."""
+    """The log of the case: its number of entries, and the hash of the last entry."""
 
     entries: Count
     head_sha256: Sha256 | None
 
 
 class BundleManifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """``manifest.json`` of a bundle: every member but itself and its signature, by name."""
+    """``manifest.json`` of a bundle, which lists all members except itself and its signature, sorted by name.
+
+    Attributes:
+        tool_version: version of FaceLoupe that wrote the bundle.
+        with_evidence: whether the bundle includes the evidence files.
+        withheld_runs: number of analyses that a blind case withholds from the person who exported it.
+    """
 
     format: Literal[FORMATS]
     created_utc: str
@@ -52,9 +58,9 @@ class BundleManifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BatchRow(Struct, frozen=True):
-    """A row of a batch's CSV by its columns, as text; what is not known is empty.
+    """A row of the CSV table of a batch; the fields are its columns, as text, and unknown values are empty.
 
-    A cell that a spreadsheet would run as a formula starts with an apostrophe, numbers aside.
+    Text that a spreadsheet would run as a formula starts with an apostrophe; numbers do not.
     """
 
     path: str
@@ -78,7 +84,7 @@ class BatchRow(Struct, frozen=True):
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """The schemas by file name."""
+    """Return the schemas by file name."""
     made = {
         "report.json": _schema("The report of an analysis, schema version 1", ImageReport, VideoReport),
         "case.json": _schema("The record of a case, schema version 1", CaseRecord),
@@ -96,7 +102,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def text(schema: dict[str, Any]) -> str:
-    """A schema as it stands in its file."""
+    """Return a schema as the text of its file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

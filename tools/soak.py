@@ -1,6 +1,6 @@
-"""Many browser sessions at once against the real server: no error, every answer the single user's, memory flat.
+"""Run many browser sessions at once on the real server; check for errors, a single user's answers, constant memory.
 
-Run by `make soak`; drives Debian's chromium with playwright. Not part of the test suite: ten minutes, two cores.
+Run by `make soak`; drives Debian's chromium with playwright. Not part of the test suite: ten minutes on two cores.
 """
 
 import argparse
@@ -33,27 +33,27 @@ from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.report.drawing import overlays
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
-# Twenty users bring twenty machines; here their browsers share two cores with the server, and take most of them
-# unless nothing moves while it is waited for.
+# Twenty users bring twenty machines. Here their browsers share two cores with the server, and would take most of the
+# time if pages were animated while they wait.
 STILL = """addEventListener("DOMContentLoaded", () => document.head.append(Object.assign(
     document.createElement("style"),
     {textContent: "*,*::before,*::after{animation:none!important;transition:none!important}"}
 )))"""
 PATIENCE_MS = 240_000
-SAMPLE_S = 5.0  # between two looks at the server's memory
-FLAT = 1.10  # the last fifth against the middle fifth
+SAMPLE_S = 5.0  # between two samples of the server's memory
+FLAT = 1.10  # largest ratio of memory in the last fifth to that in the middle fifth
 NUMBERS = re.compile(r"log10 LR\s*([+-]\d\.\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A file, and what one user alone is told of it.
+    """A file, and the answer that a single user gets.
 
     Attributes:
-        page: on which it is examined.
-        ending: of its name.
-        expected: of the outcome, as the page writes them.
-        log10_lr: as the page writes it; empty where there is no score.
+        page: page on which it is examined.
+        ending: extension of its name.
+        expected: text of the outcome on the page.
+        log10_lr: as the page shows it; empty without a score.
     """
 
     page: str
@@ -65,7 +65,7 @@ class Question:
 
 @dataclass(slots=True)
 class Tally:
-    """What the sessions met with."""
+    """Observations of all sessions."""
 
     answers: Counter = field(default_factory=Counter)
     waits_s: list[float] = field(default_factory=list)
@@ -80,7 +80,7 @@ def jpeg(picture: Image.Image, quality: int = 92) -> bytes:
 
 
 def files(folder: Path) -> list[tuple[str, str, bytes]]:
-    """Page, ending and content of each file: faces large and small, no face, no picture, a clip."""
+    """Return page, extension and content of each file: large and small faces, no face, a damaged picture, a clip."""
     portrait, photograph = Image.open(GENERATED).convert("RGB"), Image.open(PHOTOGRAPH).convert("RGB")
     wall = Image.new("RGB", (3600, 2400), (120, 120, 120))
     for number, size in enumerate((900, 600, 400, 90)):
@@ -100,7 +100,7 @@ def files(folder: Path) -> list[tuple[str, str, bytes]]:
 
 
 def alone(folder: Path) -> list[Question]:
-    """What a single user is told, by the same pipeline without a server."""
+    """Return the answers that a single user gets, from the same pipeline without a server."""
     settings = Settings.from_environment()
     networks = pipeline.Networks.load(settings)
     questions = []
@@ -113,7 +113,7 @@ def alone(folder: Path) -> list[Question]:
 
 
 async def ask(page: Page, question: Question, name: str) -> str:
-    """Upload a file under a new name; the text of the verdict on it."""
+    """Upload a file under a new name, and return the text of its verdict."""
     heading = page.get_by_role("heading", name=question.page, exact=True)
     if not await heading.count():
         await page.get_by_test_id("stSidebarNavLink").filter(has_text=question.page).first.click()
@@ -134,7 +134,7 @@ async def ask(page: Page, question: Question, name: str) -> str:
 async def session(
     number: int, page: Page, address: str, *, questions: list[Question], ends: float, tally: Tally
 ) -> None:
-    """One user, who asks one question after another; the first asks of clips alone."""
+    """Act as one user, who asks one question after another; user 0 only asks about clips."""
     dice = random.Random(number)
     await page.goto(address, timeout=PATIENCE_MS)
     asked = 0
@@ -161,7 +161,7 @@ async def session(
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process and its children hold."""
+    """Return the bytes of memory that a process and its descendants hold."""
     total = 0
     for process in (pid, *children(pid)):
         try:
@@ -186,7 +186,7 @@ async def watch(pid: int, ends: float, tally: Tally) -> None:
 
 
 async def crowd(sessions: int, address: str, pid: int, questions: list[Question], seconds: float) -> Tally:
-    """All sessions at once."""
+    """Run all sessions at once."""
     tally, ends = Tally(), time.monotonic() + seconds
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
@@ -218,7 +218,7 @@ def serve(port: int, folder: Path) -> subprocess.Popen:
 
 
 def summary(tally: Tally, sessions: int, seconds: float) -> dict:
-    """What is said of a run: counts, waits, memory by fifths of its time."""
+    """Summarize a run: counts, waits, and memory in each fifth of its time."""
     fifths = [[size for at, size in tally.memory if int(5 * at / seconds) == part] for part in range(5)]
     memory = [round(statistics.median(part) / 2**20) if part else 0 for part in fifths]
     waits = sorted(tally.waits_s) or [0.0]

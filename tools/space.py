@@ -1,7 +1,7 @@
 """Assemble the public demo as a folder for a Hugging Face Space: ``python -m tools.space FOLDER`` (`make space`).
 
-The folder is a repository to push as it is: what the image is made of, the Dockerfile with the demo switched on, and a
-README whose front matter the Space reads. Large files are marked for Git LFS.
+The folder is a repository that can be pushed as it is: the files of the image, the Dockerfile with the demo switched
+on, and a README with the front matter of the Space. Large files are marked for Git LFS.
 """
 
 import shutil
@@ -34,15 +34,20 @@ SWITCH = """
 # The public demo: nothing is kept, see src/faceloupe/ui/demo.py. /tmp is written to, whoever runs the container.
 ENV FACELOUPE_DEMO=1 FACELOUPE_DATA=/tmp/faceloupe
 """
-PARTS = (  # what the Dockerfile copies
+PARTS = (  # paths that the Dockerfile copies
     *(".dockerignore", ".streamlit", "CHANGELOG.md", "LICENSE"),
-    *("docs/model-card.md", "docs/expert/held-out.csv", "docs/expert/left-out.csv"),
+    "docs/model-card.md",
+    *(
+        f"docs/{model}/{name}"
+        for model in ("core", "expert")
+        for name in ("held-out.csv", "left-out.csv", "record.json")
+    ),
     *("pages", "pyproject.toml", "requirements.txt", "src", "weights"),
 )
 
 
 def assemble(folder: Path) -> None:
-    """Write the folder, which must not exist; tracked files alone go into it."""
+    """Write the folder, which must not exist; only tracked files are included."""
     listed = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z", "--", *PARTS], capture_output=True, check=True, text=True
     ).stdout

@@ -6,8 +6,8 @@
     report = analyzer.analyze("portrait.jpg")
     print(report.outcome, report.score, report.reason)
 
-What ``__all__`` names is the public interface; ``docs/api.md`` shows it at work. Each name is loaded when it is first
-used, so that ``import faceloupe`` takes no time.
+The names in ``__all__`` are the public interface; ``docs/api.md`` shows how to use it. Each name is imported on first
+use, which keeps ``import faceloupe`` fast.
 """
 
 import logging
@@ -66,11 +66,11 @@ _MODULES = {
     "verify_bundle": "api",
 }
 
-logging.getLogger(__name__).addHandler(logging.NullHandler())  # what is logged is shown where somebody asks for it
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless the application configures logging
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name when it is first asked for (PEP 562)."""
+    """Import a public name on first access (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)

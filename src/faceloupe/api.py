@@ -1,4 +1,4 @@
-"""The Python interface: what ``faceloupe`` exports, for scripts and other programs."""
+"""The Python interface that ``faceloupe`` exports, for scripts and other programs."""
 
 import os
 from collections.abc import Callable
@@ -23,9 +23,9 @@ PathLike = str | os.PathLike[str]
 
 
 class Analyzer:
-    """Analyzes images and videos with one model, on one device, within one set of limits.
+    """Analyzer of images and videos with one model, one device and one set of limits.
 
-    The weights are verified and loaded once, which takes a few seconds; threads may share an analyzer. Every report
+    The weights are verified and loaded once, which takes a few seconds. Threads may share an analyzer. Every report
     states the settings of the analyzer that made it.
     """
 
@@ -35,15 +35,16 @@ class Analyzer:
         """Load and verify the weights.
 
         Args:
-            effort: ``quick``, ``standard`` or ``thorough``; that of the settings where None, which is ``standard``
-                unless they say otherwise.
-            settings: model, device, limits and detection; the defaults where None. Environment variables count only
-                in ``Settings.from_environment()``.
-            weights: folder of the records and weights; ``FACELOUPE_WEIGHTS`` or those of the package where None.
+            effort: ``quick``, ``standard`` or ``thorough``; if None, the effort in ``settings``, whose default is
+                ``standard``.
+            settings: model, device, limits and detection; the defaults if None. Environment variables are read only
+                by ``Settings.from_environment()``.
+            weights: folder with the model records and weights; if None, ``FACELOUPE_WEIGHTS`` or the folder that comes
+                with the package.
 
         Raises:
-            UsageError: there is no such effort or device, or an effort and a model are both named.
-            WeightsError: the weights are missing or not the verified ones.
+            UsageError: the effort or the device does not exist, or both an effort and a model are given.
+            WeightsError: the weights are missing, or do not match their verified hashes.
         """
         settings = settings or Settings()
         if effort is not None:
@@ -54,12 +55,12 @@ class Analyzer:
 
     @property
     def settings(self) -> Settings:
-        """Settings of every analysis by this analyzer; a call may replace the sampling of a video."""
+        """Settings of all analyses by this analyzer; ``analyze`` can override the sampling of a video."""
         return self._networks.settings
 
     @property
     def networks(self) -> pipeline.Networks:
-        """The loaded networks, as the modules of the package take them."""
+        """The loaded networks, in the form that other modules of the package expect."""
         return self._networks
 
     def analyze(
@@ -72,22 +73,22 @@ class Analyzer:
         progress: pipeline.Progress | None = None,
         cancel: pipeline.Cancel | None = None,
     ) -> Report:
-        """Analyze one image or video, whichever its content is.
+        """Analyze one image or video; the type is recognized from the content.
 
         Args:
-            evidence: path of the file, or one that was opened already.
-            sampling: which frames of a video are analyzed; that of the settings where None.
-            explain: compute heatmaps, so that the report states their peaks.
+            evidence: path of the file, or a file that is already open.
+            sampling: which frames of a video to analyze; the sampling of the settings if None.
+            explain: whether to compute heatmaps; the report then states their peaks.
             out: folder to write the report and the heatmaps to; implies ``explain``.
-            progress: called with the stage and the share done, 0..1.
-            cancel: asked between the steps; True stops the work.
+            progress: called with the name of the stage and the share done, 0..1.
+            cancel: called between the steps; the analysis stops if it returns True.
 
         Returns:
-            The report. A file that cannot be decoded has the outcome ``error`` and its reason.
+            The report. For a file that cannot be decoded, its outcome is ``error`` and it states the reason.
 
         Raises:
-            UsageError: there is no such file, it cannot be read, a segment is not in the video, or ``out`` cannot be
-                written. Where ``out`` holds a report already, it is refused before the work.
+            UsageError: the file is missing or cannot be read, the segment is outside the video, or ``out`` cannot be
+                written. If ``out`` already holds a report, the error is raised before the analysis starts.
             Cancelled: ``cancel`` returned True.
         """
         if out is not None:
@@ -108,7 +109,7 @@ class Analyzer:
 
 
 def analyze(evidence: PathLike, effort: str | None = None, *, sampling: Sampling | None = None) -> Report:
-    """Analyze one file with an analyzer of its own; for several files, make an ``Analyzer`` once.
+    """Analyze one file with a new analyzer; for several files, create one ``Analyzer`` and reuse it.
 
     Raises:
         UsageError, WeightsError: see ``Analyzer``.
@@ -117,24 +118,24 @@ def analyze(evidence: PathLike, effort: str | None = None, *, sampling: Sampling
 
 
 class Case:
-    """One person's work on one case: evidence, analyses, and the log of it all.
+    """One examiner's access to one case: its evidence, its analyses and its log.
 
     Attributes:
-        id: of the case.
-        examiner: whose work the log says it is; names are not verified.
-        store: all cases of the data folder.
+        id: id of the case.
+        examiner: name that the log records for all actions; names are not verified.
+        store: store of all cases in the data folder.
     """
 
     def __init__(self, case_id: str, *, examiner: str, folder: PathLike | None = None) -> None:
-        """Open a case that exists.
+        """Open an existing case.
 
         Args:
-            case_id: as ``faceloupe case list`` prints it.
-            examiner: whose work it is.
-            folder: data folder of the cases; ``FACELOUPE_DATA`` or the user's own where None.
+            case_id: id of the case, as printed by ``faceloupe case list``.
+            examiner: name that the log records for all actions.
+            folder: data folder of the cases; if None, ``FACELOUPE_DATA`` or the user's data folder.
 
         Raises:
-            CaseError: there is no such case, or the folder cannot be used.
+            CaseError: the case does not exist, or the folder cannot be used.
         """
         self.store = CaseStore(data_folder() if folder is None else Path(folder))
         self.id = self.store.case(case_id).id
@@ -145,13 +146,13 @@ class Case:
         """Create a case.
 
         Args:
-            name: of the case.
-            examiner: who is in charge.
+            name: name of the case.
+            examiner: examiner in charge.
             folder: see ``Case``.
-            blind: keep scores from each examiner until that examiner has entered a decision; for good.
+            blind: hide scores from each examiner until that examiner has entered a decision; cannot be changed later.
 
         Raises:
-            UsageError: the case or the examiner is not named.
+            UsageError: the name of the case or of the examiner is empty.
             CaseError: the folder cannot be used.
         """
         store = CaseStore(data_folder() if folder is None else Path(folder))
@@ -162,27 +163,27 @@ class Case:
         """File a copy of the evidence, analyze the copy, and file the report.
 
         Raises:
-            FaceLoupeError: the file cannot be read or kept; the log says so.
+            FaceLoupeError: the file cannot be read or stored; the log records the failure.
         """
         item = self.file(evidence, max_bytes=analyzer.settings.max_bytes)
         return self._workflow(analyzer.settings).analyze(item, analyzer.networks, progress=_silent)
 
     def file(self, evidence: PathLike, *, max_bytes: int | None = None) -> Item:
-        """File a copy of the evidence, not analyzed.
+        """File a copy of the evidence without analyzing it.
 
         Raises:
-            FaceLoupeError: the file cannot be read or kept; the log says so.
+            FaceLoupeError: the file cannot be read or stored; the log records the failure.
         """
         path, settings = Path(evidence), Settings()
         open_file = partial(_open, path, settings.max_bytes if max_bytes is None else max_bytes)
         return self._workflow(settings).file(open_file, printable_name(path.name), progress=_silent)
 
     def export(self, target: PathLike, *, with_evidence: bool = False) -> Path:
-        """Write a signed bundle that ``verify_bundle`` checks; it is written whole or not at all.
+        """Write a signed bundle that ``verify_bundle`` can check; a failed export leaves no file behind.
 
         Raises:
             UsageError: the target exists or cannot be written.
-            CaseError: the store cannot be used, or what it keeps is damaged.
+            CaseError: the store cannot be used, or its data is damaged.
         """
         path = Path(target)
         export_case(self.store, self.id, path, actor=self.examiner, with_evidence=with_evidence)
@@ -196,8 +197,8 @@ def verify_bundle(bundle: PathLike, *, key: bytes | None = None) -> bundle_verif
     """Check every hash, the chained log and the signature of an exported case.
 
     Args:
-        bundle: path of the ZIP.
-        key: PEM of the public key that it should be signed with; the one in the bundle where None.
+        bundle: path of the ZIP file.
+        key: public key that the signature is checked with, PEM; the key in the bundle if None.
 
     Raises:
         UsageError: the file cannot be read, or is not a ZIP file.
@@ -216,4 +217,4 @@ def _open(path: Path, max_bytes: int, step: Callable[[float], None]) -> Evidence
 
 
 def _silent(_stage: str, _share: float) -> None:
-    """Tell nobody of the progress."""
+    """Ignore progress reports."""

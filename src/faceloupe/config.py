@@ -1,4 +1,4 @@
-"""Settings: every limit and every parameter that changes a number, in one frozen place."""
+"""Settings: all limits and all parameters that affect a result, in frozen dataclasses."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from faceloupe.installation import WEIGHTS
 QUICK_MODEL = "faceloupe-mobilenet_v3_small-3"
 STANDARD_MODEL = "faceloupe-standard-9"
 THOROUGH_MODEL = "faceloupe-thorough-9"
-EFFORTS: dict[str, str] = {  # how much is computed for a score, the least first -> id of the model that does so
+EFFORTS: dict[str, str] = {  # effort, from least to most computation -> id of its model
     "quick": QUICK_MODEL,
     "standard": STANDARD_MODEL,
     "thorough": THOROUGH_MODEL,
@@ -23,18 +23,18 @@ DEFAULT_MODEL = EFFORTS[DEFAULT_EFFORT]
 
 
 def weights_folder() -> Path:
-    """Folder of the model records and weights: ``FACELOUPE_WEIGHTS``, or the one that comes with FaceLoupe."""
+    """Return the folder of model records and weights: ``FACELOUPE_WEIGHTS``, or the one that comes with FaceLoupe."""
     return Path(os.environ.get("FACELOUPE_WEIGHTS") or WEIGHTS)
 
 
 def evidence_folder() -> Path | None:
-    """Folder whose files the app offers: ``FACELOUPE_EVIDENCE``; None where it is not set, and in a demo."""
+    """Return the folder whose files the app offers, ``FACELOUPE_EVIDENCE``; None if it is not set, and in a demo."""
     named = os.environ.get("FACELOUPE_EVIDENCE")
     return Path(named) if named and not is_demo() else None
 
 
 def data_folder() -> Path:
-    """Folder of the cases: ``FACELOUPE_DATA``, or ``faceloupe`` in the user's folder for data."""
+    """Return the folder of the cases: ``FACELOUPE_DATA``, or ``faceloupe`` in the user's data folder."""
     named = os.environ.get("FACELOUPE_DATA")
     if named:
         return Path(named)
@@ -42,26 +42,26 @@ def data_folder() -> Path:
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for their owner alone: what lies there is nobody else's.
+    """Create a folder and its missing parents with permissions for the owner only (mode 0o700).
 
     Raises:
-        OSError: it cannot be made.
+        OSError: a folder cannot be created.
     """
     for path in reversed((folder, *folder.parents)):
         if not path.is_dir():
             path.mkdir(mode=0o700, exist_ok=True)
 
 
-DEMO_BYTES = 10_000_000  # of an upload to a public demo
+DEMO_BYTES = 10_000_000  # largest upload to a public demo
 
 
 def is_demo() -> bool:
-    """Whether the app is a public demo, which keeps nothing: ``FACELOUPE_DEMO=1``."""
+    """Return whether the app is a public demo, which stores no data: ``FACELOUPE_DEMO=1``."""
     return os.environ.get("FACELOUPE_DEMO") == "1"
 
 
 def password_hash() -> str | None:
-    """Hash of the password that the app asks for: ``FACELOUPE_PASSWORD_HASH``; None where it asks for none."""
+    """Return the hash of the app's password, ``FACELOUPE_PASSWORD_HASH``; None if the app needs no password."""
     return os.environ.get("FACELOUPE_PASSWORD_HASH") or None
 
 
@@ -69,12 +69,12 @@ _RELEASE = re.compile(r"([\w-]+/(?!\.+@)[\w.-]+)@(?!\.+$)([\w.+-]+)", re.ASCII)
 
 
 def release_address() -> str:
-    """Address under which the weights files lie, without a slash at its end, by ``FACELOUPE_RELEASES``.
+    """Return the base URL of the weights files, without a trailing slash.
 
-    That is ``owner/repository@tag`` of a release on GitHub, or the address of a mirror.
+    It is read from ``FACELOUPE_RELEASES``: ``owner/repository@tag`` of a GitHub release, or the URL of a mirror.
 
     Raises:
-        UsageError: it is not set, or neither.
+        UsageError: the variable is not set, or has neither form.
     """
     named = os.environ.get("FACELOUPE_RELEASES", "")
     if release := _RELEASE.fullmatch(named):
@@ -88,14 +88,14 @@ def release_address() -> str:
     )
 
 
-_WHAT_SCORES = {"effort", "model"}
+_MODEL_SETTINGS = {"effort", "model"}
 _RANGES = {
     "max_bytes": (1, 2**40),
     "max_pixels": (1, 2**31),
     "max_decoder_bytes": (2**26, 2**40),
     "max_decoder_s": (0.01, 1e6),
     "detection_long_side": (64, 16_384),
-    "smallest_sought_px": (12, 16_384),  # MTCNN's first stage is a window of 12 pixels
+    "smallest_sought_px": (12, 16_384),  # the first stage of MTCNN has a window of 12 pixels
     "detection_confidence": (0.0, 1.0),
     "frames": (0, 10_000),
     "from_s": (0.0, 1e6),
@@ -105,15 +105,15 @@ _RANGES = {
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Which frames of a video are analyzed; an image has none of this.
+    """Selection of the frames of a video to analyze; ignored for images.
 
     Attributes:
-        frames: number of frames, 0..10,000; 0 leaves it to the duration: 32, or one a second up to 256.
-        start_s: start of the segment that is analyzed, seconds from the first frame.
-        end_s: its end; 0 is the end of the video.
+        frames: number of frames, 0..10,000; 0 derives it from the duration: 32, or one per second up to 256.
+        start_s: start of the analyzed segment, seconds from the first frame.
+        end_s: end of the segment, likewise; 0 means the end of the video.
 
     Raises:
-        UsageError: a value is out of its range, or the segment ends before it starts.
+        UsageError: a value is out of range, or the segment does not end after it starts.
     """
 
     frames: int = 0
@@ -133,27 +133,27 @@ class Sampling:
 
 def _refuse_out_of_range(name: str, value: float, limits: tuple[float, float]) -> None:
     low, high = limits
-    if not low <= value <= high:  # also where it is not a number
+    if not low <= value <= high:  # also true for NaN
         raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Parameters of the analyses by loaded networks. Each can be set by an environment variable ``FACELOUPE_<NAME>``.
+    """Parameters of an analysis. Each can be set by an environment variable ``FACELOUPE_<NAME>``.
 
-    All but the last three are fixed for loaded networks; those are the ``Sampling`` that a call may replace.
+    They are fixed once the networks are loaded, except the last three: a call can replace these with a ``Sampling``.
 
     Attributes:
-        max_bytes: larger stills are hashed and refused; videos may be of any size.
+        max_bytes: larger still images are hashed and then refused; videos may have any size.
         max_pixels: pictures with more pixels are refused before they are decoded.
-        max_decoder_bytes: memory that the process which decodes a file may ask for.
-        max_decoder_s: seconds that it is waited for; a large file and each frame that it delivers allow it more.
-        detection_long_side: the picture is shrunk to this many pixels on its longer side for the face finder.
-        smallest_sought_px: faces smaller than this, in pixels of the picture the face finder sees, are not looked for.
-        detection_confidence: candidates below this are not faces to the face finder, 0..1.
+        max_decoder_bytes: memory limit of the process that decodes a file, bytes.
+        max_decoder_s: time limit of the decoder process, seconds; large files and each delivered frame extend it.
+        detection_long_side: longer side to which a picture is shrunk for face detection, pixels.
+        smallest_sought_px: smallest face that the detector searches for, pixels of the shrunk picture.
+        detection_confidence: smallest confidence at which the detector accepts a face, 0..1.
         device: torch device that runs the networks.
-        effort: how much is computed for a score, a key of ``EFFORTS``; it says which model scores, and nothing else.
-        model: id of the model record that scores, named for itself; empty for the one that the effort stands for.
+        effort: amount of computation, a key of ``EFFORTS``; it only selects the model.
+        model: id of a model record; empty for the model of the effort.
         frames, from_s, to_s: see ``Sampling``.
     """
 
@@ -172,10 +172,10 @@ class Settings:
     to_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the ranges of the values.
+        """Check the values.
 
         Raises:
-            UsageError: a value is out of its range.
+            UsageError: a value is out of range.
         """
         for name, limits in _RANGES.items():
             _refuse_out_of_range(name, getattr(self, name), limits)
@@ -188,7 +188,7 @@ class Settings:
 
     @property
     def model_id(self) -> str:
-        """Id of the model record that scores."""
+        """Id of the model record used for scoring."""
         return self.model or EFFORTS[self.effort]
 
     @property
@@ -196,13 +196,13 @@ class Settings:
         """Which frames of a video are analyzed."""
         return Sampling(self.frames, self.from_s, self.to_s)
 
-    def sampled(self, sampling: Sampling) -> "Settings":
-        """Return the same settings with another sampling."""
+    def with_sampling(self, sampling: Sampling) -> "Settings":
+        """Return a copy of the settings with this sampling."""
         return replace(self, frames=sampling.frames, from_s=sampling.start_s, to_s=sampling.end_s)
 
     @property
-    def stated_effort(self) -> str | None:
-        """The effort as reports state it; None where a model was named that does not belong to this effort."""
+    def reported_effort(self) -> str | None:
+        """The effort that reports state; None if the model in use is not the model of the effort."""
         return self.effort if self.model_id == EFFORTS[self.effort] else None
 
     @classmethod
@@ -210,20 +210,20 @@ class Settings:
         """Read overrides from the environment.
 
         Args:
-            named: values by name, such as those of a command line. They go before the environment, and either of effort
-                and model before both of them there.
+            named: explicit values by name, for example from a command line. They override the environment. If they
+                contain the effort or the model, both of these variables are ignored.
 
         Raises:
-            UsageError: a variable does not hold a number where one belongs, a value is out of its range, or an effort
-                and a model are named that do not go together.
+            UsageError: the value of a variable has the wrong type, a value is out of range, or effort and model
+                are both given and do not belong together.
         """
         named = named or {}
-        values = cls._of_variables()
-        if named.keys() & _WHAT_SCORES:
-            values = {name: value for name, value in values.items() if name not in _WHAT_SCORES}
+        values = cls._values_from_environment()
+        if named.keys() & _MODEL_SETTINGS:
+            values = {name: value for name, value in values.items() if name not in _MODEL_SETTINGS}
         values |= named
         settings = cls(**values)
-        if values.keys() >= _WHAT_SCORES and settings.stated_effort is None:
+        if values.keys() >= _MODEL_SETTINGS and settings.reported_effort is None:
             raise UsageError(
                 f"The effort {settings.effort} uses the model {EFFORTS[settings.effort]}, not "
                 f"{settings.model}; name one of the two."
@@ -232,13 +232,13 @@ class Settings:
 
     @classmethod
     def of_report(cls, stated: Mapping[str, Any]) -> "Settings":
-        """Return the settings that a report states, with the very model that it names.
+        """Return the settings that a report states, including the model that it names.
 
-        Reports of version 0.4.0 state no effort; their model was always named for itself.
+        Reports of version 0.4.0 state no effort, only the model.
 
         Raises:
-            KeyError, TypeError, ValueError: a setting is missing, or is none of this release.
-            UsageError: a value is out of its range.
+            KeyError, TypeError, ValueError: a setting is missing, or its value is not valid in this release.
+            UsageError: a value is out of range.
         """
         known = dict(stated)
         if not known["model"]:
@@ -248,7 +248,7 @@ class Settings:
         return cls(**{name: kind(known[name]) for name, kind in get_type_hints(cls).items()})
 
     @classmethod
-    def _of_variables(cls) -> dict[str, Any]:
+    def _values_from_environment(cls) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for name, kind in get_type_hints(cls).items():
             variable = f"FACELOUPE_{name.upper()}"
@@ -262,11 +262,11 @@ class Settings:
         return values
 
     def as_dict(self) -> dict[str, int | float | str | None]:
-        """Return the settings as reports of schema version 1 state them.
+        """Return the settings in the form of report schema version 1.
 
-        They state the model by its id, whatever named it, ``stated_effort``, and a seed: nothing draws random numbers,
-        and the schema has it.
+        The model is always stated by its id, and the effort is ``reported_effort``. The schema requires a seed, which
+        is always 0 because nothing uses random numbers.
         """
-        values = asdict(self) | {"effort": self.stated_effort, "model": self.model_id}
+        values = asdict(self) | {"effort": self.reported_effort, "model": self.model_id}
         device = list(values).index("device")
         return dict([*list(values.items())[:device], ("seed", 0), *list(values.items())[device:]])

@@ -1,25 +1,25 @@
-"""Every error FaceLoupe raises on purpose, drawn once.
+"""The exceptions that FaceLoupe raises on purpose.
 
     FaceLoupeError
-    ├── UsageError           the call itself is wrong (a missing file, a folder where a file belongs)
-    ├── EvidenceError        the file is there, but cannot be analyzed (empty, corrupt, unsupported, too large)
+    ├── UsageError           the request is wrong (a missing file, a folder instead of a file)
+    ├── EvidenceError        the file exists, but cannot be analyzed (empty, corrupt, unsupported, too large)
     ├── WeightsError         weights or their record are missing, altered, or of another architecture
     ├── Cancelled            the caller asked to stop
-    ├── CaseError            the case store refuses: no such case, a rule of the review, a store it cannot use or trust
-    ├── ReportError          a report is not one of the schema: damaged, altered, or of another version
-    ├── BundleError          a bundle is not what was exported: damaged, altered, or never one
-    └── DatasetError         training material does not keep its own rules
+    ├── CaseError            the case store refuses: unknown case, a review rule, an unusable or damaged store
+    ├── ReportError          a report does not match the schema: damaged, altered, or of another version
+    ├── BundleError          a bundle is damaged, altered, or not a bundle at all
+    └── DatasetError         training material is incomplete or contradicts itself
 
-A message says what was expected, what came, and what to do, in one sentence that can be shown to a user.
+A message is one sentence that can be shown to a user. It says what was expected, what was found, and what to do.
 """
 
 
 class FaceLoupeError(Exception):
-    """Base of every error raised on purpose; its text is fit to be shown to a user."""
+    """Base of all errors raised on purpose; the message can be shown to a user."""
 
 
 class UsageError(FaceLoupeError):
-    """The request cannot be carried out as it was made."""
+    """The request is wrong and cannot be carried out."""
 
 
 class EvidenceError(FaceLoupeError):
@@ -27,7 +27,7 @@ class EvidenceError(FaceLoupeError):
 
 
 class WeightsError(FaceLoupeError):
-    """No verified weights: nothing may be scored."""
+    """The weights are missing or cannot be verified, so nothing may be scored."""
 
 
 class Cancelled(FaceLoupeError):
@@ -35,15 +35,15 @@ class Cancelled(FaceLoupeError):
 
 
 class CaseError(FaceLoupeError):
-    """The case store cannot do this, or must not."""
+    """The case store cannot or must not carry out the action."""
 
 
 class ReportError(FaceLoupeError):
-    """A report does not have the form of one."""
+    """A report does not match the report schema."""
 
 
 class BundleError(FaceLoupeError):
-    """A bundle cannot be relied on."""
+    """A bundle cannot be trusted."""
 
 
 class DatasetError(FaceLoupeError):

@@ -1,4 +1,4 @@
-"""What was found of faces in pictures and videos: frozen, checked where it is made."""
+"""Findings about faces in images and videos, as frozen dataclasses."""
 
 from dataclasses import dataclass, field
 
@@ -9,11 +9,11 @@ from faceloupe.types import Box, DetectedFace, FaceQuality, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Familiarity:
-    """How a face lies among those that a model was calibrated on.
+    """How similar a face is to the known faces that a model was calibrated on.
 
     Attributes:
-        distance: mean cosine distance to the nearest known faces in the expert's space, 0..2.
-        nearest: the collection that most of these come from.
+        distance: mean cosine distance to the nearest known faces in the expert's feature space, 0..2.
+        nearest: name of the collection that most of these known faces come from.
     """
 
     distance: float
@@ -22,12 +22,12 @@ class Familiarity:
 
 @dataclass(frozen=True, slots=True)
 class PropositionFinding:
-    """What was found for a part of "manipulated": that the face was generated whole, or that it was changed.
+    """Finding for one sub-proposition of "manipulated".
 
     Attributes:
-        name: ``generated`` or ``changed``.
-        model_id: of the member that speaks for it; its record holds the error rates.
-        log10_lr: bounded log10 of the likelihood ratio, against an authentic face.
+        name: ``generated`` (the face was generated entirely) or ``changed`` (a real face was changed).
+        model_id: id of the member model that evaluates the proposition; its record holds the error rates.
+        log10_lr: bounded log10 of the likelihood ratio against an authentic face.
     """
 
     name: str
@@ -41,20 +41,21 @@ class FaceFinding:
 
     Attributes:
         id: 1 for the first face; faces are numbered from the largest to the smallest.
-        score: calibrated P(manipulated) at even prior odds, 0..1; None where the face was not scored.
-        raw_logit: the network's output before calibration; None where the face was not scored.
-        log10_lr: bounded log10 of the likelihood ratio; None where the face was not scored.
-        crop: (S, S, 3) uint8 RGB, the widest view that the model saw; None where the face was not scored.
-        heatmap: (S, S) float32, per-cell contribution to the logit in favor of manipulation, >= 0, not rescaled; None
-            where no heatmap was made.
-        heatmap_in_face: share of the heatmap that lies inside the box of the face, 0..1; None where it has none.
-        crop_box: the square of the source that ``crop`` shows, source pixels; None where the face was not scored. Where
-            the face was turned upright, the upright square around all of the source that ``crop`` shows.
+        score: calibrated P(manipulated) at even prior odds, 0..1; None if the face was not scored.
+        raw_logit: output of the network before calibration; None if the face was not scored.
+        log10_lr: bounded log10 of the likelihood ratio; None if the face was not scored.
+        crop: (S, S, 3) uint8 RGB, the widest view that the model saw; None if the face was not scored.
+        heatmap: (S, S) float32, contribution of each cell to the logit in favor of manipulation, >= 0, not rescaled;
+            None if no heatmap was computed.
+        heatmap_in_face: share of the heatmap inside the box of the face, 0..1; None if there is no heatmap, or if the
+            heatmap is zero everywhere.
+        crop_box: square of the source that ``crop`` shows, source pixels; None if the face was not scored. If the face
+            was rotated upright, the axis-aligned square that encloses the part of the source in ``crop``.
         roll_deg: clockwise tilt of the face in the picture, degrees, -180..180.
-        turned_deg: clockwise turn that it was scored after, degrees, -180..180; 0 where it was left as it was.
-        yaw_deg: estimated turn to a side, see ``faces.upright.yaw``.
-        propositions: what its members say of each part of "manipulated"; empty where the model has no such members.
-        familiarity: where the face lies among the known ones; None where the model cannot tell.
+        turned_deg: clockwise rotation applied to the face before scoring, degrees, -180..180; 0 if it was not rotated.
+        yaw_deg: estimated turn of the head to a side, degrees; see ``faces.upright.yaw``.
+        propositions: findings for the sub-propositions of "manipulated"; empty if the model has no members for them.
+        familiarity: similarity of the face to the known faces; None if the model cannot measure it.
     """
 
     id: int
@@ -91,13 +92,13 @@ class FaceObservation:
 
     Attributes:
         frame: index of the frame, from 0.
-        time_s: of the frame, seconds since the first one.
-        face: as the face finder saw it.
+        time_s: time of the frame, seconds since the first frame.
+        face: the detected face.
         quality: see ``FaceQuality``.
-        raw_logit: the network's output before calibration; None where the face was not scored.
-        score: calibrated P(manipulated) of this frame alone, 0..1; None likewise.
-        thumb: JPEG of the crop, made small, for filmstrips.
-        by_expert: whether the expert analyzed this frame; its log-odds for the frames between are interpolated.
+        raw_logit: output of the network before calibration; None if the face was not scored.
+        score: calibrated P(manipulated) from this frame only, 0..1; None if the face was not scored.
+        thumb: small JPEG of the crop, for filmstrips.
+        by_expert: whether the expert analyzed this frame; between such frames, its log-odds are interpolated.
     """
 
     frame: int
@@ -112,16 +113,17 @@ class FaceObservation:
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """What several frames of one face say together.
+    """Combined result of several frames of one face.
 
     Attributes:
         score: calibrated P(manipulated), 0..1.
-        low: lower end of the 95 % interval of the score over which frames were analyzed; not the model's own error.
-        high: upper end.
-        effective_n: independent looks that the frames are worth, 1 or more.
+        low: lower end of the 95 % interval of the score. The interval covers the choice of the analyzed frames, not the
+            error of the model.
+        high: upper end of the interval.
+        effective_n: effective number of independent frames, 1 or more.
         first_s: time of the first frame, seconds.
-        last_s: time of the last frame.
-        frames: how many.
+        last_s: time of the last frame, seconds.
+        frames: number of frames.
     """
 
     score: float
@@ -135,15 +137,18 @@ class Pooled:
 
 @dataclass(frozen=True, slots=True)
 class PersonFinding:
-    """What the shots of one person say together.
+    """Combined result of all shots of one person.
 
     Attributes:
         id: from 1, in order of first appearance.
-        tracks: ids of the linked tracks.
+        tracks: ids of the tracks that were combined: the scored ones, except those whose face is too different from
+            all known faces.
         outcome: see ``scoring.decision.of_person``.
-        reason: of the outcome; empty where a single track was scored, which speaks for itself.
-        pooled: what the scored frames of all tracks say together; None where none was scored.
-        agreeing: ids of the tracks that the outcome rests on; empty where there is no verdict.
+        reason: reason for the outcome; empty if only one track was combined, whose own reason applies, or if no track
+            was scored.
+        pooled: combined result of the scored frames of these tracks; None if there are none.
+        agreeing: ids of the tracks that support the verdict; empty if there is no verdict. If only one track was
+            combined, it may be listed even without a verdict.
     """
 
     id: int
@@ -162,18 +167,23 @@ class TrackFinding:
         id: from 1, in order of first appearance.
         person: number of the person that the track was linked to, from 1.
         shot: number of the shot, from 0.
-        observations: every frame in which the face was found, in order of time.
-        pooled: what its scored frames say together; None where none was scored.
-        segment: the part of it that speaks loudest for manipulation; None where it is too short to have parts.
-        score: the one that decided: that of the whole track, or of the segment; None where the track was not scored.
-        log10_lr: bounded log10 of the likelihood ratio of that score; None likewise.
-        raw_logit: mean logit of the scored frames, weighted as the score is; None likewise.
-        strongest: the scored frame with the highest score; None likewise.
-        crop: (S, S, 3) uint8 RGB, the widest view of it; None where no heatmap was made.
-        heatmap: (S, S) float32, its heatmap, see ``FaceFinding``; None likewise.
-        crop_box: the square of the frame that ``crop`` shows; None likewise.
-        propositions: see ``FaceFinding``; over the frames that the expert analyzed.
-        familiarity: see ``FaceFinding``; of the most familiar of these frames.
+        observations: all frames in which the face was found, in order of time.
+        pooled: combined result of the scored frames; None if no frame was scored.
+        segment: the part of the track with the strongest evidence of manipulation; None if the track was not scored or
+            is too short.
+        score: the score that the outcome is based on, of the whole track or of the segment; None if the track was not
+            scored.
+        log10_lr: bounded log10 of the likelihood ratio of that score; None if the track was not scored.
+        raw_logit: mean logit of the scored frames, with the same weights as the score; None if the track was not
+            scored.
+        strongest: the frame with the highest logit, among the frames that the expert analyzed if there are any; None if
+            the track was not scored.
+        crop: (S, S, 3) uint8 RGB, the widest view of the strongest frame; None if no heatmap was computed.
+        heatmap: (S, S) float32, heatmap of the strongest frame, see ``FaceFinding``; None if none was computed.
+        crop_box: square of the strongest frame that ``crop`` shows; None if no heatmap was computed.
+        propositions: see ``FaceFinding``; from the frames that the expert analyzed.
+        familiarity: see ``FaceFinding``; from the frame with the most familiar face, among those that the expert
+            analyzed.
     """
 
     id: int

@@ -1,12 +1,12 @@
-"""Where the files of FaceLoupe that are not Python modules lie: in a checkout, or inside an installed wheel."""
+"""Paths of the files of FaceLoupe that are not Python modules, in a checkout or in an installed wheel."""
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
-_WHEEL_DATA = _PACKAGE / "_data"  # the build puts the folders of the checkout there
+_WHEEL_DATA = _PACKAGE / "_data"  # the build copies the folders of the checkout to here
 
 ROOT = _WHEEL_DATA if _WHEEL_DATA.is_dir() else _PACKAGE.parents[1]
-"""Folder with ``weights``, ``pages``, ``src/app.py``, ``.streamlit`` and ``docs``, laid out alike in both."""
+"""Folder with ``weights``, ``pages``, ``src/app.py``, ``.streamlit`` and ``docs``, in a checkout or in a wheel."""
 
 WEIGHTS = ROOT / "weights"
 APP = ROOT / "src" / "app.py"
@@ -16,5 +16,5 @@ CORE_TABLES = ROOT / "docs" / "core"
 
 
 def git_checkout() -> Path | None:
-    """Return the root of the checkout that this code runs from, or None where it was installed otherwise."""
+    """Return the root of the Git checkout that this code runs from, or None if there is none."""
     return ROOT if (ROOT / ".git").exists() else None

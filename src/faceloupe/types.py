@@ -1,4 +1,4 @@
-"""What passes between the parts: outcomes, boxes, detected faces; frozen, with shape, unit and range."""
+"""Types shared by all packages: callbacks, outcomes, boxes, detected faces."""
 
 import math
 from collections.abc import Callable
@@ -8,33 +8,37 @@ from enum import StrEnum
 import numpy as np
 
 Step = Callable[[float], None]
-"""Called with the share that is done, 0..1; what it raises ends the work."""
+"""Callback that receives the share of the work done, 0..1. An exception that it raises ends the work."""
 Progress = Callable[[str, float], None]
-"""Called with the name of the stage and the share of it that is done, 0..1; what it raises ends the work."""
+"""Callback that receives the stage and the share of the work done, 0..1. An exception that it raises ends the work."""
 Cancel = Callable[[], bool]
-"""Asked between two steps; True ends the work."""
+"""Callback that is called between steps; the work ends if it returns True."""
 
 
 class FrameStage(str):
-    """The name of a stage that goes through the frames of a video, and how far it is.
+    """Name of a stage that processes the frames of a video, with its progress.
 
     Attributes:
-        done: frames that it went through.
-        whole: about how many there are.
+        done: number of frames processed so far.
+        whole: approximate number of frames in total.
     """
 
     done: int
     whole: int
 
     def __new__(cls, done: int, whole: int) -> "FrameStage":
-        """Word it."""
+        """Create the stage name from the two counts."""
         stage = super().__new__(cls, f"Frame {done} of about {whole}")
         stage.done, stage.whole = done, whole
         return stage
 
 
 class Outcome(StrEnum):
-    """The five words a surface may use for what was found. Polarity everywhere: 1 = manipulated, 0 = authentic."""
+    """Outcome of an analysis, of a face or of a decision; all pages, documents and commands use these five words.
+
+    ``not_applicable`` means that nothing could be scored, and ``error`` that the file could not be analyzed. In all
+    scores, 1 means manipulated and 0 means authentic.
+    """
 
     MANIPULATED = "manipulated"
     AUTHENTIC = "authentic"
@@ -44,7 +48,7 @@ class Outcome(StrEnum):
 
 
 def format_distinct(value: float, *bounds: float, decimals: int = 2) -> tuple[str, ...]:
-    """Return a value and its bounds as text, with as few decimals as show the side of each bound it lies on."""
+    """Return a value and its bounds as text, with just enough decimals to tell the value from each bound."""
     texts: list[str] = []
     for places in range(decimals, 10):
         texts = [f"{number:.{places}f}" for number in (value, *bounds)]
@@ -55,7 +59,7 @@ def format_distinct(value: float, *bounds: float, decimals: int = 2) -> tuple[st
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels of the source picture, ``x0 < x1`` and ``y0 < y1``; it may reach beyond the picture."""
+    """A rectangle in pixels of the source picture, ``x0 < x1`` and ``y0 < y1``; it may extend beyond the picture."""
 
     x0: float
     y0: float
@@ -82,30 +86,30 @@ class Box:
         return self.x0, self.y0, self.x1, self.y1
 
     def clipped(self, width: int, height: int) -> "Box":
-        """Return the part inside a picture of that size.
+        """Return the part of the box inside a picture of this size.
 
         Raises:
-            ValueError: nothing of the box is inside.
+            ValueError: the box is entirely outside.
         """
         return Box(max(self.x0, 0.0), max(self.y0, 0.0), min(self.x1, float(width)), min(self.y1, float(height)))
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a video, seconds since its first frame."""
+    """A part of a video; start and end in seconds since the first frame."""
 
     start_s: float
     end_s: float
 
     @classmethod
-    def asked_for(cls, from_s: float, to_s: float, *, duration_s: float | None, last_s: float) -> "Segment | None":
-        """Return the part that settings ask for; None where that is all of the video.
+    def from_settings(cls, from_s: float, to_s: float, *, duration_s: float | None, last_s: float) -> "Segment | None":
+        """Return the segment that the settings select; None if that is the whole video.
 
         Args:
             from_s: start, seconds; see ``config.Settings``.
             to_s: end, seconds; 0 for the end of the video.
-            duration_s: of the video; None where that is not known.
-            last_s: time of the last frame that was analyzed: the end where neither of the others tells it.
+            duration_s: duration of the video, seconds; None if unknown.
+            last_s: time of the last analyzed frame, seconds; the end if both ``to_s`` and ``duration_s`` are unset.
         """
         whole = math.inf if duration_s is None else duration_s
         end = min(to_s or math.inf, whole)
@@ -116,13 +120,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class DetectedFace:
-    """One face as the face finder saw it.
+    """One face found by the detector.
 
     Attributes:
-        box: in source pixels, clipped to the picture.
-        confidence: of the detector, 0..1.
-        landmarks: (5, 2) float, x and y in source pixels: left eye, right eye, nose, left and right mouth corner, left
-            and right as seen in the picture; of a face that was found in a turned one, as seen in that.
+        box: box of the face, source pixels, clipped to the picture.
+        confidence: confidence of the detector, 0..1.
+        landmarks: (5, 2) float, x and y in source pixels: left eye, right eye, nose, left and right mouth corner. Left
+            and right are as seen in the picture, or in the rotated picture if the face was found there.
     """
 
     box: Box
@@ -137,19 +141,19 @@ class DetectedFace:
 
     @property
     def size_px(self) -> float:
-        """The shorter side of the box, in source pixels: what the smallest-face gate is checked against."""
+        """The shorter side of the box, source pixels; the quality gate for small faces checks it."""
         return min(self.box.width, self.box.height)
 
 
 @dataclass(frozen=True, slots=True)
 class FaceQuality:
-    """What decides whether a face can carry a verdict.
+    """Quality measures that decide whether a face can be scored.
 
     Attributes:
         size_px: shorter side of the box, source pixels.
         sharpness: variance of the Laplacian of the gray model input, see ``faces.quality``.
-        confidence: of the detector, 0..1.
-        problem: empty where the face can be scored, else the sentence that says why not.
+        confidence: confidence of the detector, 0..1.
+        problem: a sentence that says why the face cannot be scored; empty if it can.
     """
 
     size_px: float

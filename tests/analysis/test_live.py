@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from PIL import Image
 
-from faceloupe.analysis.live import KEPT_S, LiveView, stretch_of
+from faceloupe.analysis.live import KEPT_S, LiveView, join_frames
 from faceloupe.analysis.pipeline import analyze
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import evidence_from_bytes
@@ -91,16 +91,16 @@ def test_only_the_last_seconds_are_in_memory(view, clock):
 
 def test_a_stretch_is_the_very_frames_named_by_their_hashes_and_is_analyzed_as_a_video(view, clock, analyzer):
     frames = watched(view, clock, 12)
-    stretch = stretch_of(view.last_frames())
-    rest = stretch.content
+    segment = join_frames(view.last_frames())
+    rest = segment.content
     for number, frame in enumerate(frames, 1):
         assert rest.startswith(frame.content)
         digest = hashlib.sha256(rest[: len(frame.content)]).hexdigest()
-        assert f"{number} {frame.taken.isoformat()} {digest} {len(frame.content)}" in stretch.note.splitlines()
+        assert f"{number} {frame.taken.isoformat()} {digest} {len(frame.content)}" in segment.note.splitlines()
         rest = rest[len(frame.content) :]
     assert rest == b""
-    assert "quality 0.9" in stretch.note
-    evidence_file = evidence_from_bytes(stretch.content, stretch.name, max_bytes=10**8)
+    assert "quality 0.9" in segment.note
+    evidence_file = evidence_from_bytes(segment.content, segment.name, max_bytes=10**8)
     analysis = analyze(evidence_file, analyzer)
     assert evidence_file.evidence.media_type == "video"
     assert len(analysis.video.frames) == 12
@@ -109,4 +109,4 @@ def test_a_stretch_is_the_very_frames_named_by_their_hashes_and_is_analyzed_as_a
 
 def test_there_is_nothing_to_keep_before_the_first_frame(view):
     with pytest.raises(EvidenceError, match="start the camera"):
-        stretch_of(view.last_frames())
+        join_frames(view.last_frames())

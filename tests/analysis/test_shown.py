@@ -11,7 +11,7 @@ from faceloupe.analysis.image import _turns
 from faceloupe.analysis.pipeline import analyze
 from faceloupe.findings import FaceFinding
 from faceloupe.media.evidence_file import evidence_from_bytes
-from faceloupe.scoring.decision import of_image, withheld
+from faceloupe.scoring.decision import of_image, withhold_if_flawed
 from faceloupe.types import Box, FaceQuality, Outcome
 from tests.conftest import GENERATED
 from tests.media import icc
@@ -86,9 +86,9 @@ def test_a_plain_picture_says_that_nothing_was_done(reference):
 
 def test_few_levels_forbid_authentic_and_leave_manipulated():
     why = "few levels are left"
-    hidden = withheld(finding(Outcome.AUTHENTIC), unshown="", coarse=why)
+    hidden = withhold_if_flawed(finding(Outcome.AUTHENTIC), unshown="", coarse=why)
     assert (hidden.outcome, why in hidden.reason) == (Outcome.INCONCLUSIVE, True)
-    assert withheld(finding(Outcome.MANIPULATED), unshown="", coarse=why).outcome is Outcome.MANIPULATED
+    assert withhold_if_flawed(finding(Outcome.MANIPULATED), unshown="", coarse=why).outcome is Outcome.MANIPULATED
 
 
 def test_a_broken_profile_leaves_no_verdict(original, analyzer, settings):
@@ -115,9 +115,9 @@ def finding(outcome: Outcome) -> FaceFinding:
 )
 def test_what_verdicts_a_picture_can_carry(outcome, unshown, damage):
     face = finding(outcome)
-    assert withheld(face, unshown="", damage="") is face
-    assert withheld(face, unshown="it is broken", damage="").outcome is unshown
-    hidden = withheld(face, unshown="", damage="it is damaged")
+    assert withhold_if_flawed(face, unshown="", damage="") is face
+    assert withhold_if_flawed(face, unshown="it is broken", damage="").outcome is unshown
+    hidden = withhold_if_flawed(face, unshown="", damage="it is damaged")
     assert hidden.outcome is damage
     overall, reason, _ = of_image([hidden], smallest_px=20)
     assert overall is damage

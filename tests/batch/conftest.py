@@ -27,9 +27,9 @@ def batch(tmp_path, settings: Settings) -> Callable[..., BatchProgress]:
         settings: Settings = settings,
         **others: object,
     ) -> BatchProgress:
-        of_order = {name: others.pop(name) for name in ("resume", "reports", "embedded") if name in others}
-        order = BatchSpec(tuple(map(str, paths)), tmp_path / out, **of_order)
-        return run_batch(order, settings, engine=partial(LocalEngine, workers=workers, work=work), **others)
+        spec_fields = {name: others.pop(name) for name in ("resume", "reports", "embedded") if name in others}
+        spec = BatchSpec(tuple(map(str, paths)), tmp_path / out, **spec_fields)
+        return run_batch(spec, settings, make_engine=partial(LocalEngine, workers=workers, work=work), **others)
 
     return carry
 

@@ -11,5 +11,5 @@ from tests.batch.conftest import LIGHT
 
 if __name__ == "__main__":
     out, *paths = (argument for argument in sys.argv[1:] if argument != "--resume")
-    order = BatchSpec(tuple(paths), Path(out), resume="--resume" in sys.argv)
-    run_batch(order, Settings(effort="quick"), engine=partial(LocalEngine, workers=2, work=LIGHT))
+    spec = BatchSpec(tuple(paths), Path(out), resume="--resume" in sys.argv)
+    run_batch(spec, Settings(effort="quick"), make_engine=partial(LocalEngine, workers=2, work=LIGHT))

@@ -320,14 +320,14 @@ def test_each_file_is_parsed_once_for_what_it_holds_and_all_of_it_is_counted(bat
     for number in range(3):
         content = GENERATED.read_bytes() + PHOTOGRAPH.read_bytes()
         (tmp_path / "in" / f"{number}.jpg").write_bytes(content + b"%d" % number)
-    real, parsed, reported = Reader.holder, Counter[str](), []
+    real, parsed, reported = Reader.open_container, Counter[str](), []
 
-    def holder(reader, task, *limit):
+    def open_container(reader, task, *limit):
         if task.embedded is None:
             parsed[task.shown] += 1
         return real(reader, task, *limit)
 
-    monkeypatch.setattr(Reader, "holder", holder)
+    monkeypatch.setattr(Reader, "open_container", open_container)
     batch(tmp_path / "in", embedded=True, progress=reported.append)
     assert set(parsed.values()) == {1}
     assert (reported[-1].done, reported[-1].total) == (6, 6)
@@ -414,8 +414,8 @@ def test_every_row_states_what_its_file_claims_about_its_origin(tmp_path):
     (tmp_path / "in" / "claimed.png").write_bytes(png_text({"parameters": "=1+1\nSteps: 20, Sampler: Euler a"}))
     (tmp_path / "in" / "plain.jpg").write_bytes(saved("JPEG"))
     (tmp_path / "in" / "text.jpg").write_text("not a picture", encoding="utf-8")
-    order = BatchSpec((str(tmp_path / "in"),), tmp_path / "out.csv")
-    run_batch(order, Settings(effort="quick"))
+    spec = BatchSpec((str(tmp_path / "in"),), tmp_path / "out.csv")
+    run_batch(spec, Settings(effort="quick"))
     claims = {Path(row["path"]).name: (row["provenance"], row["generator"]) for row in read(tmp_path / "out.csv")}
     assert claims == {
         "claimed.png": ("none", "a Stable Diffusion web UI"),

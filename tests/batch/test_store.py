@@ -58,15 +58,15 @@ def test_a_batch_of_a_release_without_efforts_scores_with_the_settings_of_the_da
 
 def test_uploads_keep_their_names_and_bytes_also_where_two_share_a_name(batch_store):
     batch = batch_store.add("", uploads=uploads(("a.jpg", b"1"), ("a.jpg", b"2"), ("b.jpg", b"3")))
-    assert [task.shown for task in inputs(batch.order())] == ["a.jpg", "2/a.jpg", "b.jpg"]
-    assert [Path(task.path).read_bytes() for task in inputs(batch.order())] == [b"1", b"2", b"3"]
+    assert [task.shown for task in inputs(batch.spec())] == ["a.jpg", "2/a.jpg", "b.jpg"]
+    assert [Path(task.path).read_bytes() for task in inputs(batch.spec())] == [b"1", b"2", b"3"]
 
 
 def test_uploads_named_like_the_folders_of_others_are_kept_too(batch_store):
     batch = batch_store.add(
         "", uploads=uploads(("3", b"1"), ("a.jpg", b"2"), ("a.jpg", b"3"), ("3+", b"4"), ("3+", b"5"))
     )
-    assert [Path(task.path).read_bytes() for task in inputs(batch.order())] == [b"1", b"2", b"3", b"4", b"5"]
+    assert [Path(task.path).read_bytes() for task in inputs(batch.spec())] == [b"1", b"2", b"3", b"4", b"5"]
 
 
 def test_what_the_first_upload_makes_is_its_owners_alone(tmp_path):
@@ -82,7 +82,7 @@ def test_what_the_first_upload_makes_is_its_owners_alone(tmp_path):
 )
 def test_no_name_of_an_upload_leads_out_of_the_folder(batch_store, name):
     batch = batch_store.add("", uploads=uploads((name, b"x")))
-    (task,) = inputs(batch.order())
+    (task,) = inputs(batch.spec())
     assert task.path.startswith(str(batch.folder / "uploads"))
     assert "\n" not in task.shown
 
@@ -108,7 +108,7 @@ def test_named_files_are_shown_below_the_folder_that_they_are_offered_from(batch
     (tmp_path / "evidence" / "desk").mkdir(parents=True)
     (tmp_path / "evidence" / "desk" / "a.jpg").write_bytes(b"x")
     batch = batch_store.add("", paths=[tmp_path / "evidence" / "desk"], root=tmp_path / "evidence")
-    assert [task.shown for task in inputs(batch.order())] == ["desk/a.jpg"]
+    assert [task.shown for task in inputs(batch.spec())] == ["desk/a.jpg"]
     assert batch_store.get(batch.id) == batch
 
 
@@ -135,7 +135,7 @@ def examined(tmp_path_factory, settings):
         ("text.jpg", b"no picture"),
     )
     batch = BatchStore(tmp_path_factory.mktemp("shelf")).add("mixed", uploads=files)
-    run_batch(batch.order(), settings, engine=lambda worker_config: LocalEngine(worker_config, workers=1))
+    run_batch(batch.spec(), settings, make_engine=lambda worker_config: LocalEngine(worker_config, workers=1))
     return batch
 
 
@@ -188,7 +188,7 @@ def test_the_files_behind_rows_are_taken_in_again_also_out_of_a_zip(examined, mo
     listings = []
     monkeypatch.setattr("faceloupe.batch.results.inputs", lambda order: listings.append(order) or inputs(order))
     rows = BatchResults.read(examined.table).rows
-    sources = Sources(examined.order(), rows["path"], SETTINGS)
+    sources = Sources(examined.spec(), rows["path"], SETTINGS)
     for row in rows.itertuples():
         if row.path == "more.zip!clip.mp4":
             with pytest.raises(UsageError, match="unpack it"):
@@ -200,7 +200,7 @@ def test_the_files_behind_rows_are_taken_in_again_also_out_of_a_zip(examined, mo
 
 
 def test_a_file_that_changed_or_went_is_not_passed_off_as_the_one_of_the_row(examined):
-    sources = Sources(examined.order(), ["text.jpg", "gone.jpg"], SETTINGS)
+    sources = Sources(examined.spec(), ["text.jpg", "gone.jpg"], SETTINGS)
     with pytest.raises(FaceLoupeError, match="changed"):
         sources.take("text.jpg", "0" * 64, "image")
     with pytest.raises(UsageError, match="is missing or cannot be read"):
@@ -211,7 +211,7 @@ def test_the_file_behind_a_row_may_be_what_another_file_holds_besides_its_pictur
     first, second = GENERATED.read_bytes(), PHOTOGRAPH.read_bytes()
     batch = batch_store.add("", uploads=uploads(("=two.jpg", first + second)), embedded=True)
     rows = cell("=two.jpg"), cell(f"=two.jpg!{len(first)}")
-    sources = Sources(batch.order(), rows, SETTINGS)
+    sources = Sources(batch.spec(), rows, SETTINGS)
     for row, content in zip(rows, (first + second, second), strict=True):
         sha256 = hashlib.sha256(content).hexdigest()
         with sources.take(row, sha256, "image").open() as stream:

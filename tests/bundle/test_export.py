@@ -75,7 +75,7 @@ def test_a_bundle_with_an_item_that_was_filed_again_under_another_name_is_good(s
 def test_the_members_are_what_the_store_has(made):
     members = made.members
     log = [json.loads(line) for line in members[format.LOG].splitlines()]
-    assert log == [msgspec.to_builtins(entry.stated()) for entry in made.store.log.entries(made.case_id)][: len(log)]
+    assert log == [msgspec.to_builtins(entry.to_record()) for entry in made.store.log.entries(made.case_id)][: len(log)]
     with open_case_record(made.store, made.case_id) as streamed:
         whole = streamed.whole()
     header = json.loads(members[format.CASE])

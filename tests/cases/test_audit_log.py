@@ -232,7 +232,7 @@ def test_the_hash_is_that_of_the_documented_text(store, case):
 def test_entries_survive_the_way_through_json(store, case):
     busy(store, case)
     entries = store.log.entries(case.id)
-    texts = [msgspec.json.encode(entry.stated()) for entry in entries]
+    texts = [msgspec.json.encode(entry.to_record()) for entry in entries]
     again = [Entry.of(case.id, json.loads(text)) for text in texts]
     assert tuple(again) == entries
     head = Head(case.id, len(entries), entries[-1].sha256)

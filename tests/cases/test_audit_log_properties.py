@@ -110,5 +110,5 @@ def test_an_end_that_was_written_again_is_found_by_the_noted_head(events, data):
 def test_entries_survive_the_way_through_json(events):
     for chain, (written, _) in log_of(events).items():
         for entry in written:
-            values = json.loads(json.dumps(msgspec.to_builtins(entry.stated())))
+            values = json.loads(json.dumps(msgspec.to_builtins(entry.to_record())))
             assert Entry.of(chain, values) == entry

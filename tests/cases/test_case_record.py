@@ -70,7 +70,7 @@ def test_a_case_report_holds_everything_and_only_json(store, case, worked):
     assert [sign_off["reviewer"] for sign_off in report["sign_offs"]] == ["Bob"]
     entries = store.log.entries(case.id)
     assert report["log"] == {
-        "entries": [msgspec.to_builtins(entry.stated()) for entry in entries],
+        "entries": [msgspec.to_builtins(entry.to_record()) for entry in entries],
         "head_sha256": entries[-1].sha256,
         "verified": True,
     }

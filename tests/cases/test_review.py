@@ -392,16 +392,18 @@ def test_a_blind_case_withholds_its_evidence_from_each_who_has_not_decided_it(st
     assert content[0].sha256 == content[1].sha256
     other = filed(store, case, b"other")
     for person in ("Ann", "Bob", ""):
-        assert store.reviews.withheld_in(content[0].sha256, person).id == blind.id
-        assert store.reviews.withheld_in(other.sha256, person) is None
-        assert store.reviews.withheld_in("0" * 64, person) is None
+        assert store.reviews.withholding_case(content[0].sha256, person).id == blind.id
+        assert store.reviews.withholding_case(other.sha256, person) is None
+        assert store.reviews.withholding_case("0" * 64, person) is None
     store.reviews.decide(blind.id, content[0].sha256, outcome="error", reason="r", confidence="low", examiner="Ann")
-    assert store.reviews.withheld_in(content[0].sha256, " ANN") is None
-    assert store.reviews.withheld_in(content[0].sha256, "Bob").id == blind.id
-    assert store.reviews.withheld_in(content[0].sha256, "").id == blind.id  # nobody in particular has decided nothing
+    assert store.reviews.withholding_case(content[0].sha256, " ANN") is None
+    assert store.reviews.withholding_case(content[0].sha256, "Bob").id == blind.id
+    assert (
+        store.reviews.withholding_case(content[0].sha256, "").id == blind.id
+    )  # nobody in particular has decided nothing
     second = store.create_case("Blind as well", examiner="Ann", blind=True)
     filed(store, second)
-    assert store.reviews.withheld_in(content[0].sha256, "Ann").id == second.id
+    assert store.reviews.withholding_case(content[0].sha256, "Ann").id == second.id
 
 
 def test_to_view_all_is_to_view_what_may_be_seen_of_every_item_once(store, blind, monkeypatch):

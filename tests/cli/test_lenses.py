@@ -25,7 +25,7 @@ def test_json_is_one_document_with_the_fields_of_the_contract(capsys, claimed):
     document = json.loads(out)
     assert document["provenance"] == "none"
     assert document["generator"] == "a Stable Diffusion web UI"
-    assert [lens["id"] for lens in document["lenses"]] == [lens.id for lens in LENSES if lens.of != {"JPEG"}]
+    assert [lens["id"] for lens in document["lenses"]] == [lens.id for lens in LENSES if lens.formats != {"JPEG"}]
     finding = next(finding for finding in document["findings"] if finding["id"].startswith("traces."))
     assert finding["id"] == "traces.stable-diffusion-web-ui"
     assert finding["severity"] == "warning"
@@ -36,7 +36,7 @@ def test_the_table_says_what_each_lens_shows_and_does_not(capsys, claimed):
     code, out, err = run(capsys, "lenses", claimed)
     assert (code, err) == (0, "")
     assert "Generator   a Stable Diffusion web UI" in out
-    assert all(lens.shows in out and lens.does_not_show in out for lens in LENSES if lens.of != {"JPEG"})
+    assert all(lens.shows in out and lens.does_not_show in out for lens in LENSES if lens.formats != {"JPEG"})
 
 
 def test_out_holds_the_same_json_and_is_never_overwritten(capsys, claimed, tmp_path, monkeypatch):

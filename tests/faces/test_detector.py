@@ -124,8 +124,8 @@ def on_canvas(portrait: np.ndarray, x: int, y: int, side: int, canvas=(480, 854)
 
 
 def follow(detector: FaceDetector, frames: list[np.ndarray], fresh: list[bool]) -> list[list[DetectedFace]]:
-    follower = detector.follower()
-    return [follower.detect(rgb, fresh=first) for rgb, first in zip(frames, fresh, strict=True)]
+    video_detector = detector.for_video()
+    return [video_detector.detect(rgb, fresh=first) for rgb, first in zip(frames, fresh, strict=True)]
 
 
 def assert_alike(followed, detected):
@@ -196,9 +196,11 @@ def test_black_and_tiny_frames_have_no_face(detector, shape):
 
 
 def test_small_frames_are_searched_for_smaller_faces(detector):
-    assert detector.smallest_followed(320, 240) == detector.smallest_followed(640, 480) == 20
-    assert detector.smallest_followed(1280, 720) == pytest.approx(39.8, abs=0.1)
-    assert detector.smallest_followed(3840, 2160) == pytest.approx(2 * detector.smallest_followed(1920, 1080))
+    assert detector.min_detectable_px_in_video(320, 240) == detector.min_detectable_px_in_video(640, 480) == 20
+    assert detector.min_detectable_px_in_video(1280, 720) == pytest.approx(39.8, abs=0.1)
+    assert detector.min_detectable_px_in_video(3840, 2160) == pytest.approx(
+        2 * detector.min_detectable_px_in_video(1920, 1080)
+    )
 
 
 def test_a_face_of_a_frame_larger_than_the_search_is_in_pixels_of_the_frame(portrait):

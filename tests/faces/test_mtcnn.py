@@ -5,7 +5,7 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from faceloupe.faces.mtcnn import STEP, Cascade, _Areas, _distinct
+from faceloupe.faces.mtcnn import STEP, Cascade, _distinct, _SummedAreaTable
 from faceloupe.faces.mtcnn_networks import _pooled, _rectified, load_networks
 from tests.conftest import skimage_picture
 from tests.torchvision_compat import torchvision
@@ -64,22 +64,24 @@ def test_of_windows_that_show_the_whole_picture_the_one_of_facenet_is_kept(casca
 @pytest.mark.parametrize("size", [(97, 55), (24, 24), (300, 200)], ids=str)
 def test_means_are_those_of_torch_shrinking_and_enlarging(astronaut, size):
     rectangle = np.array([[30, 41, 181, 160]])
-    means = _Areas(astronaut).means(rectangle, size)
+    means = _SummedAreaTable(astronaut).means(rectangle, size)
     part = torch.tensor(astronaut[41:160, 30:181]).permute(2, 0, 1)[None].float()
     np.testing.assert_allclose(means[0], interpolate(part, size[::-1], mode="area")[0].permute(1, 2, 0), atol=1e-3)
 
 
 def test_sums_that_overflow_leave_the_means_right():
     white = np.full((3000, 3000, 3), 255, np.uint8)  # 2.3e9 in all: more than 32 bits with a sign hold
-    assert (_Areas(white).means(np.array([[0, 0, 3000, 3000], [2900, 2900, 3000, 3000]]), (48, 48)) == 255).all()
+    assert (
+        _SummedAreaTable(white).means(np.array([[0, 0, 3000, 3000], [2900, 2900, 3000, 3000]]), (48, 48)) == 255
+    ).all()
 
 
 def test_a_box_beyond_the_picture_shows_what_is_inside_of_it(astronaut):
-    areas = _Areas(astronaut)
+    table = _SummedAreaTable(astronaut)
     boxes = np.array([[-50.0, -50, 50, 50], [600, 600, 700, 700]])
-    shown = areas.shown(boxes)
+    shown = table.overlapping(boxes)
     np.testing.assert_array_equal(shown, boxes[:1])
-    np.testing.assert_array_equal(areas.crops(shown, 24), areas.means(np.array([[0, 0, 50, 50]]), (24, 24)))
+    np.testing.assert_array_equal(table.crops(shown, 24), table.means(np.array([[0, 0, 50, 50]]), (24, 24)))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 8), (12, 12), (5, 400), (300, 300)], ids=str)

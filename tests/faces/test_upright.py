@@ -6,14 +6,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from faceloupe.faces import upright as module
-from faceloupe.faces.frame import Frame, PictureItself
-from faceloupe.faces.upright import Follower, find, roll, upright, yaw
+from faceloupe.faces.outline import BorderlessPicture, PictureOutline
+from faceloupe.faces.upright import AnyAngleVideoDetector, find, roll, upright, yaw
 from faceloupe.types import Box, DetectedFace
 from tests.conftest import PHOTOGRAPH, PORTRAIT
 
 LEVEL = np.array([[-20, -15], [20, -15], [0, 5], [-15, 25], [15, 25]], float)
 RGB = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-FRAME = Frame.of_size(400, 300)
+FRAME = PictureOutline.of_size(400, 300)
 
 
 def face(degrees: float, center=(200.0, 150.0), confidence=1.0, half=(30, 45)) -> DetectedFace:
@@ -190,7 +190,7 @@ def test_a_portrait_that_lies_has_the_face_that_it_has_upright(analyzer, path, q
     assert (tilt - 90 * quarters + 180) % 360 - 180 == pytest.approx(0, abs=2)
     turned = np.rot90(picture, -quarters).copy()
     first, other = (
-        upright(rgb, detected, Frame.of_size(rgb.shape[1], rgb.shape[0]))
+        upright(rgb, detected, PictureOutline.of_size(rgb.shape[1], rgb.shape[0]))
         for rgb, detected in ((picture, level), (turned, lying))
     )
     sizes = [(stood.box.width, stood.box.height) for stood in (first, other)]
@@ -204,14 +204,14 @@ def test_a_face_in_a_turned_picture_has_no_more_around_it_than_before(analyzer, 
     with Image.open(PORTRAIT) as opened:
         picture = opened.convert("RGB").resize((400, 400))
     filled = np.asarray(picture.rotate(degrees, Image.Resampling.BICUBIC, expand=expand, fillcolor=(90, 20, 60)))
-    itself = PictureItself.of(filled)
-    (level, *_), (detected, *_) = (find(rgb, analyzer.detector) for rgb in (np.asarray(picture), itself.rgb))
-    assert itself.turned_deg == pytest.approx(degrees, abs=1)
-    stood = upright(itself.rgb, detected, itself.frame)
+    borderless = BorderlessPicture.find_in(filled)
+    (level, *_), (detected, *_) = (find(rgb, analyzer.detector) for rgb in (np.asarray(picture), borderless.rgb))
+    assert borderless.turned_deg == pytest.approx(degrees, abs=1)
+    stood = upright(borderless.rgb, detected, borderless.outline)
     assert (stood.rgb == (90, 20, 60)).all(-1).mean() < 0.001
     assert (stood.box.width, stood.box.height) == pytest.approx((level.box.width, level.box.height), rel=0.05)
     assert max(level.box.width, level.box.height) <= min(stood.rgb.shape[:2]) <= 400
-    in_file = itself.in_file(detected)
+    in_file = borderless.to_file(detected)
     assert roll(in_file) == pytest.approx(roll(level) - degrees, abs=3)
     angle, center = (
         np.radians(degrees),
@@ -245,7 +245,7 @@ def test_the_limits_of_the_search_are_in_order():
 class DrawnFollowed(Drawn):
     """The same for frames that come one by one."""
 
-    def follower(self) -> "DrawnFollowed":
+    def for_video(self) -> "DrawnFollowed":
         return self
 
     def detect(self, rgb: np.ndarray, *, fresh: bool = False) -> list[DetectedFace]:
@@ -274,13 +274,15 @@ def test_frames_are_searched_as_the_face_of_the_first_was_seen_beyond_doubt(upri
     frame = RGB.copy()
     frame[:, -1] = 7
     frame[0, 0] = 9
-    follower = Follower(DrawnFollowed({"300x400:7": [LYING], "400x300:9": [upright_face] if upright_face else []}))
+    video_detector = AnyAngleVideoDetector(
+        DrawnFollowed({"300x400:7": [LYING], "400x300:9": [upright_face] if upright_face else []})
+    )
     for fresh in (True, False):
-        (detected,) = follower.detect(frame, fresh=fresh)
+        (detected,) = video_detector.detect(frame, fresh=fresh)
         assert roll(detected) == pytest.approx(seen)
 
 
 def test_a_frame_that_is_not_the_first_of_its_shot_is_searched_once():
     detector = DrawnFollowed({})
-    assert Follower(detector).detect(RGB) == []
+    assert AnyAngleVideoDetector(detector).detect(RGB) == []
     assert detector.searches == 1

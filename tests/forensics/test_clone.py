@@ -21,7 +21,7 @@ def textured() -> np.ndarray:
 def result(rgb: np.ndarray):
     stream = io.BytesIO()
     Image.fromarray(rgb).save(stream, "JPEG", quality=90)
-    return clone.look(source(stream.getvalue()))
+    return clone.examine(source(stream.getvalue()))
 
 
 def test_a_copied_part_is_found_with_its_movement_and_shown_at_both_places(textured):
@@ -49,7 +49,7 @@ def test_a_part_that_was_turned_and_enlarged_is_found(textured):
 
 def test_a_picture_in_which_nothing_lies_twice_has_no_finding(textured):
     assert result(textured).facts[0].value == "none"
-    assert clone.look(source(GENERATED.read_bytes())).findings == ()
+    assert clone.examine(source(GENERATED.read_bytes())).findings == ()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (480, 640)])

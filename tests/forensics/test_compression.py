@@ -31,7 +31,7 @@ def again(rgb: np.ndarray, quality: int) -> np.ndarray:
 
 
 def rules(content: bytes) -> set[str]:
-    return {finding.id for finding in compression.look(source(content)).findings}
+    return {finding.id for finding in compression.examine(source(content)).findings}
 
 
 def test_a_picture_saved_once_has_no_finding(picture):
@@ -40,7 +40,7 @@ def test_a_picture_saved_once_has_no_finding(picture):
 
 def test_an_earlier_compression_on_the_same_grid_is_found_with_its_quality(picture):
     content = saved(again(picture, 60), 90)
-    (finding,) = compression.look(source(content)).findings
+    (finding,) = compression.examine(source(content)).findings
     assert finding.id == compression.ALIGNED
     assert "about 60 of 100" in finding.text
 
@@ -70,7 +70,7 @@ def test_the_ghost_is_turned_as_the_picture_is(picture):
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     stream = io.BytesIO()
     Image.fromarray(edited[:400]).save(stream, "JPEG", quality=95, exif=exif.tobytes())
-    (shown,) = compression.look(source(stream.getvalue())).pictures
+    (shown,) = compression.examine(source(stream.getvalue())).pictures
     assert shown.levels.shape == (500, 400)
     assert shown.levels[32:160, 240:368].mean() > 3 * shown.levels[:, :200].mean()
 
@@ -106,16 +106,16 @@ def test_the_brightness_of_a_file_is_that_of_its_blocks_whatever_its_orientation
 )
 def test_a_file_without_whole_blocks_is_refused_in_one_sentence(content, sentence):
     with pytest.raises(compression.EvidenceError, match=sentence):
-        compression.look(source(content))
+        compression.examine(source(content))
 
 
 def test_cmyk_and_gray_of_one_pixel_have_an_unknown_history():
     stream = io.BytesIO()
     Image.new("CMYK", (64, 64)).save(stream, "JPEG")
-    assert compression.look(source(stream.getvalue())).facts[0].value == "unknown (4 components)"
+    assert compression.examine(source(stream.getvalue())).facts[0].value == "unknown (4 components)"
     stream = io.BytesIO()
     Image.new("L", (1, 1)).save(stream, "JPEG")
-    assert compression.look(source(stream.getvalue())).facts[1].value.startswith("unknown")
+    assert compression.examine(source(stream.getvalue())).facts[1].value.startswith("unknown")
 
 
 def test_a_flat_picture_has_no_history():

@@ -12,7 +12,7 @@ from tests.forensics.conftest import source
 
 
 def facts(content: bytes) -> dict[str, str]:
-    return {fact.name: fact.value for fact in jpeg.look(source(content)).facts}
+    return {fact.name: fact.value for fact in jpeg.examine(source(content)).facts}
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
@@ -65,4 +65,4 @@ def test_missing_tables_are_named():
 
 def test_another_format_is_refused_in_one_sentence():
     with pytest.raises(EvidenceError, match="not a JPEG picture"):
-        jpeg.look(source(files.saved("PNG")))
+        jpeg.examine(source(files.saved("PNG")))

@@ -18,7 +18,7 @@ def test_every_block_of_a_file_is_listed_with_its_place():
         "JPEG", exif=files.exif({"Software": "A"}), xmp=files.xmp({"xmp:CreatorTool": "B"}), comment=b"C"
     )
     content = files.segment(0xED, b"Photoshop 3.0\0" + files.resources(files.iptc({"Credit": "D"})), content)
-    facts = {fact.name: fact.value for fact in metadata.look(source(content)).facts}
+    facts = {fact.name: fact.value for fact in metadata.examine(source(content)).facts}
     expected = {"EXIF: Software": "A", "XMP: xmp:CreatorTool": "B", "JPEG comment: comment": "C", "IPTC: Credit": "D"}
     assert expected.items() <= facts.items()
 
@@ -34,7 +34,7 @@ def test_every_block_of_a_file_is_listed_with_its_place():
     ],
 )
 def test_a_change_before_the_picture_was_taken_is_found(taken, changed, contradict):
-    findings = metadata.look(source(dated(taken, changed))).findings
+    findings = metadata.examine(source(dated(taken, changed))).findings
     assert [finding.id for finding in findings] == ["metadata.changed-before-taken"] * contradict
 
 
@@ -42,7 +42,7 @@ def test_a_position_is_named_and_shown_on_request_only():
     exif = Image.Exif()
     exif.get_ifd(0x8825)[1] = "N"
     content = files.saved("JPEG", exif=exif.tobytes())
-    hidden = {fact.name for fact in metadata.look(source(content)).facts}
+    hidden = {fact.name for fact in metadata.examine(source(content)).facts}
     assert "Position (GPS)" in hidden
     assert "EXIF: GPSLatitudeRef" not in hidden
-    assert "EXIF: GPSLatitudeRef" in {fact.name for fact in metadata.look(source(content, with_position=True)).facts}
+    assert "EXIF: GPSLatitudeRef" in {fact.name for fact in metadata.examine(source(content, with_position=True)).facts}

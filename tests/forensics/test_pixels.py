@@ -9,7 +9,7 @@ from faceloupe.forensics import pixels
 from faceloupe.forensics.registry import examine
 from tests.forensics.conftest import source
 
-LOOKS = (pixels.look_error_level, pixels.look_spectrum, pixels.look_noise)
+PIXEL_LENSES = (pixels.examine_error_level, pixels.examine_spectrum, pixels.examine_noise)
 
 
 def png(values: np.ndarray) -> bytes:
@@ -18,14 +18,14 @@ def png(values: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def brightness(look, values: np.ndarray) -> np.ndarray:
+def brightness(lens, values: np.ndarray) -> np.ndarray:
     """Brightness of the drawn picture, which grows with the value in viridis."""
-    return look(source(png(values))).pictures[0].rgb.astype(float).mean(axis=2)
+    return lens(source(png(values))).pictures[0].rgb.astype(float).mean(axis=2)
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_a_flat_picture_stays_dark_on_a_fixed_scale(look):
-    drawn = brightness(look, np.full((64, 64, 3), 120, np.uint8))
+@pytest.mark.parametrize("lens", PIXEL_LENSES)
+def test_a_flat_picture_stays_dark_on_a_fixed_scale(lens):
+    drawn = brightness(lens, np.full((64, 64, 3), 120, np.uint8))
     assert np.ptp(drawn) == 0
     assert drawn.max() < 80
 
@@ -33,13 +33,13 @@ def test_a_flat_picture_stays_dark_on_a_fixed_scale(look):
 def test_noise_is_what_the_median_takes_away():
     values = np.random.default_rng(1).normal(128, 6, (64, 64)).clip(0, 255).astype(np.uint8)
     expected = np.abs(values.astype(int) - median(values, np.ones((3, 3)), mode="nearest").astype(int))
-    facts = pixels.look_noise(source(png(np.dstack([values] * 3)))).facts
+    facts = pixels.examine_noise(source(png(np.dstack([values] * 3)))).facts
     assert facts[0].value == f"{expected.mean():.2f} gray levels"
 
 
 def test_a_wave_is_a_pair_of_points_at_its_frequency():
     wave = 128 + 60 * np.sin(2 * np.pi * 16 * np.arange(128) / 128)
-    drawn = brightness(pixels.look_spectrum, np.dstack([np.tile(wave, (128, 1)).astype(np.uint8)] * 3))
+    drawn = brightness(pixels.examine_spectrum, np.dstack([np.tile(wave, (128, 1)).astype(np.uint8)] * 3))
     rows, columns = np.nonzero(drawn >= drawn.max() - 1e-9)
     assert set(rows) == {64}
     assert {64 - 16, 64 + 16} <= set(columns)
@@ -50,7 +50,7 @@ def test_a_part_that_was_saved_before_differs_less_when_it_is_saved_again():
     stream = io.BytesIO()
     Image.fromarray(noise[:, :64]).save(stream, "JPEG", quality=pixels.ERROR_QUALITY, subsampling=0)
     noise[:, :64] = np.asarray(Image.open(stream))
-    drawn = brightness(pixels.look_error_level, noise)
+    drawn = brightness(pixels.examine_error_level, noise)
     assert drawn[:, :64].mean() < 0.8 * drawn[:, 64:].mean()
 
 

@@ -72,7 +72,7 @@ def test_one_changed_pixel_is_tampering(authority, authority_list):
     changed = signed[:at] + bytes([signed[at] ^ 1]) + signed[at + 1 :]
     result = source(changed, trust_list=authority_list)
     assert result.credentials.state == "tampered"
-    assert provenance.look(result).findings[0].severity == "warning"
+    assert provenance.examine(result).findings[0].severity == "warning"
     assert traces.generator(result) is None  # what it states counts for nothing
 
 
@@ -87,7 +87,7 @@ def test_a_sidecar_is_read_and_belongs_to_one_file_only(authority, authority_lis
 
 def test_an_unknown_signer_is_never_called_genuine(authority):
     signed, _ = authority.sign(saved("JPEG"), "image/jpeg", source_type=TRAINED)
-    result = provenance.look(source(signed))
+    result = provenance.examine(source(signed))
     texts = " ".join(finding.text for finding in result.findings)
     assert "not on the trust list" in texts
     assert not {"genuine", "authentic", "verified"} & set(texts.lower().split())
@@ -101,7 +101,7 @@ def test_a_manifest_elsewhere_is_named_and_never_fetched(authority, listener, tm
     with (tmp_path / "away.jpg").open("rb") as file:  # without the sandbox, which has no network
         in_this_process = credentials.read(file, "JPEG", anchors=authority.root.decode())
     assert (in_this_process.state, in_this_process.address) == ("remote", address)
-    result = provenance.look(source(away))
+    result = provenance.examine(source(away))
     assert result.findings[0].text.endswith(address)
     assert asked == []
 

@@ -28,7 +28,7 @@ def with_thumbnail(picture: bytes, preview: bytes, *, raw: bool = False) -> byte
 
 
 def fired(content: bytes) -> bool:
-    return thumbnail.DIFFERS in {finding.id for finding in thumbnail.look(source(content)).findings}
+    return thumbnail.DIFFERS in {finding.id for finding in thumbnail.examine(source(content)).findings}
 
 
 def test_the_thumbnail_of_another_picture_is_named_and_its_own_is_not():
@@ -38,14 +38,14 @@ def test_the_thumbnail_of_another_picture_is_named_and_its_own_is_not():
 
 
 def test_a_picture_without_a_thumbnail_has_no_finding():
-    result = thumbnail.look(source(files.saved("JPEG")))
+    result = thumbnail.examine(source(files.saved("JPEG")))
     assert [(fact.name, fact.value) for fact in result.facts] == [("EXIF thumbnail", "none")]
     assert result.findings == ()
 
 
 def test_a_thumbnail_that_is_not_a_picture_is_one_sentence():
     with pytest.raises(EvidenceError):
-        thumbnail.look(source(with_thumbnail(GENERATED.read_bytes(), b"\xff\xd8 not a picture", raw=True)))
+        thumbnail.examine(source(with_thumbnail(GENERATED.read_bytes(), b"\xff\xd8 not a picture", raw=True)))
 
 
 @pytest.mark.parametrize("quarters", range(4))

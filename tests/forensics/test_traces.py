@@ -50,7 +50,7 @@ def test_no_rule_fires_on_the_example_of_another_program(rule):
 
 def test_prompt_model_and_seed_are_quoted_where_they_stand():
     rule = next(rule for rule in traces.rules() if rule.id == "stable-diffusion-web-ui")
-    result = traces.look(source(files.png_text(rule.examples["PNG text"])))
+    result = traces.examine(source(files.png_text(rule.examples["PNG text"])))
     facts = {fact.name: fact.value for fact in result.facts}
     assert facts["a Stable Diffusion web UI, prompt"] == "portrait of a woman"
     assert facts["a Stable Diffusion web UI, negative prompt"] == "blurry"
@@ -86,7 +86,7 @@ def test_a_digital_source_type_without_a_name_is_an_unnamed_generator():
 
 def test_a_prompt_of_a_megabyte_is_matched_whole_and_quoted_short():
     prompt = "a very long prompt, " * 52_429
-    result = traces.look(source(files.png_text({"parameters": f"{prompt}\nSteps: 20, Sampler: Euler a, Seed: 42"})))
+    result = traces.examine(source(files.png_text({"parameters": f"{prompt}\nSteps: 20, Sampler: Euler a, Seed: 42"})))
     assert [finding.id for finding in result.findings] == ["traces.stable-diffusion-web-ui"]
     assert max(len(fact.value) for fact in result.facts) < 700
     assert "a Stable Diffusion web UI, seed" in {fact.name for fact in result.facts}
@@ -101,7 +101,7 @@ def test_prompts_in_every_script_are_quoted_and_direction_marks_are_not(text, po
         if position == "iTXt"
         else saved("JPEG", exif=files.exif({"UserComment": value}))
     )
-    facts = {fact.name: fact.value for fact in traces.look(source(content)).facts}
+    facts = {fact.name: fact.value for fact in traces.examine(source(content)).facts}
     quoted = facts["a Stable Diffusion web UI, prompt"]
     assert quoted == "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
@@ -127,7 +127,7 @@ def _suspect(content: bytes) -> set[str]:
 def test_programs_that_photographs_are_processed_with_are_told_apart(software, expected):
     content = saved("JPEG", exif=files.exif({"Software": software}))
     assert fired(content) == expected
-    findings = traces.look(source(content)).findings
+    findings = traces.examine(source(content)).findings
     assert [finding.severity.value for finding in findings] == [
         "notice" if rule == "photoshop" else "info" for rule in expected
     ]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.media.embedded import EmbeddedItem, find, taken_out
+from faceloupe.media.embedded import EmbeddedItem, extract_as_file, find
 from faceloupe.media.evidence import EmbeddedContent
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.media.formats import sniff
@@ -74,7 +74,7 @@ def test_what_lies_behind_a_picture_is_taken_out_byte_for_byte_with_its_own_hash
     first, clip = picture("JPEG"), write_clip(tmp_path / "a.mp4", numbered(3)).read_bytes()
     holder = evidence_from_bytes(first + clip + b"hidden words", "a.jpg", max_bytes=10**7)
     video, unknown = list_embedded(holder, settings=Settings())
-    own = taken_out(holder, video, max_bytes=10**7)
+    own = extract_as_file(holder, video, max_bytes=10**7)
     assert (own.content, own.evidence.sha256) == (clip, hashlib.sha256(clip).hexdigest())
     assert (own.evidence.media_type, own.evidence.format) == ("video", "MP4")
     origin = own.evidence.origin
@@ -106,7 +106,7 @@ def test_a_further_picture_of_a_heic_is_taken_out_as_the_main_picture_of_its_fil
     red.save(stream, "HEIF", **options, **appended)
     holder = evidence_from_bytes(changed(stream.getvalue()), "a.heic", max_bytes=10**7)
     (item,) = list_embedded(holder, settings=Settings())
-    own = taken_out(holder, item, max_bytes=10**7)
+    own = extract_as_file(holder, item, max_bytes=10**7)
     assert len(own.content) == len(holder.content)
     assert own.evidence.sha256 != holder.evidence.sha256
     rgb = decode(own, settings=Settings()).rgb
@@ -118,4 +118,4 @@ def test_a_further_picture_of_a_heic_is_taken_out_as_the_main_picture_of_its_fil
 def test_content_that_is_not_within_the_file_is_not_taken_out(offset, size):
     holder = evidence_from_bytes(picture("JPEG"), "a.jpg", max_bytes=10**7)
     with pytest.raises(EvidenceError, match="cannot be taken out"):
-        taken_out(holder, EmbeddedItem(EmbeddedContent("a", offset, size), is_file=True), max_bytes=10**7)
+        extract_as_file(holder, EmbeddedItem(EmbeddedContent("a", offset, size), is_file=True), max_bytes=10**7)

@@ -121,13 +121,13 @@ def test_a_video_on_disk_is_hashed_whole_and_read_where_it_lies(tmp_path):
     assert taken.evidence.sha256 == hashlib.sha256(content).hexdigest()
     with taken.open() as stream:
         assert stream.read() == content
-        taken.refuse_changed(stream)
+        taken.check_unchanged(stream)
 
 
 def test_an_uploaded_video_is_read_from_its_bytes():
     taken = evidence_file.evidence_from_bytes(MP4_HEAD, "clip.mp4", max_bytes=10**6)
     with taken.open() as stream:
-        taken.refuse_changed(stream)
+        taken.check_unchanged(stream)
         assert stream.read() == MP4_HEAD
 
 
@@ -142,7 +142,7 @@ def test_a_file_that_changed_or_went_after_it_was_hashed_is_not_examined(tmp_pat
     taken = evidence_file.open_evidence(path, max_bytes=10)
     with taken.open() as stream:
         path.unlink()
-        taken.refuse_changed(stream)  # deleted while it is open: still whole
+        taken.check_unchanged(stream)  # deleted while it is open: still whole
     with pytest.raises(EvidenceError, match="restore it"):
         taken.open()
     path.write_bytes(MP4_HEAD + b"more")
@@ -169,11 +169,11 @@ def test_a_further_name_of_a_file_is_no_change_of_it_unless_its_bytes_changed_to
     os.link(path, tmp_path / "also.mp4")
     with taken.open() as stream:
         assert stream.read() == MP4_HEAD
-        taken.refuse_changed(stream)
+        taken.check_unchanged(stream)
         path.write_bytes(MP4_HEAD[::-1])
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         with pytest.raises(EvidenceError, match="changed during the analysis"):
-            taken.refuse_changed(stream)
+            taken.check_unchanged(stream)
 
 
 def test_a_file_that_is_written_to_while_it_is_open_is_found_out(tmp_path):
@@ -184,7 +184,7 @@ def test_a_file_that_is_written_to_while_it_is_open_is_found_out(tmp_path):
         with path.open("ab") as writer:
             writer.write(b"more")
         with pytest.raises(EvidenceError, match="changed during the analysis"):
-            taken.refuse_changed(stream)
+            taken.check_unchanged(stream)
 
 
 def test_hashing_tells_how_far_it_is_and_can_be_stopped(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
 from faceloupe.installation import ROOT
-from faceloupe.models.fetch import fetch, missing, take_file
+from faceloupe.models.fetch import fetch, install_file, missing
 from faceloupe.models.record import read_registry
 from faceloupe.models.registry import components_of, read_entries, weights_path, weights_status
 from tests.models import releases
@@ -427,7 +427,7 @@ def test_a_folder_in_the_way_is_one_sentence(release, record, folder):
 
 def test_a_file_that_was_carried_here_is_taken_by_its_content(record, folder, tmp_path):
     (tmp_path / "some name.bin").write_bytes(CONTENT)
-    assert take_file(tmp_path / "some name.bin", folder) == record
+    assert install_file(tmp_path / "some name.bin", folder) == record
     assert_verified(record, folder)
     assert (tmp_path / "some name.bin").read_bytes() == CONTENT
 
@@ -436,7 +436,7 @@ def test_a_whole_file_that_a_killed_process_left_is_taken_where_it_lies(record, 
     entry = read_entries(folder)[record.id]
     left = folder / f"{record.weights_file}.{entry.sha256[:8]}.part"
     left.write_bytes(CONTENT)
-    take_file(left, folder)
+    install_file(left, folder)
     assert_verified(record, folder)
 
 
@@ -444,7 +444,7 @@ def test_a_whole_file_that_a_killed_process_left_is_taken_where_it_lies(record, 
 def test_a_carried_file_of_no_model_is_refused(record, folder, tmp_path, content):
     (tmp_path / record.weights_file).write_bytes(content)
     with pytest.raises(WeightsError, match="does not match any model"):
-        take_file(tmp_path / record.weights_file, folder)
+        install_file(tmp_path / record.weights_file, folder)
     assert names(folder) == set()
 
 
@@ -452,7 +452,7 @@ def test_a_carried_file_must_be_one(record, folder, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "none", tmp_path / "pipe"):
         with pytest.raises(UsageError, match="is not a file"):
-            take_file(path, folder)
+            install_file(path, folder)
 
 
 @pytest.mark.parametrize("named", ["", "owner/repository", "owner@v1", "a/b@c/d", "ftp://x", "../..@x"])

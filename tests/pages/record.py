@@ -73,7 +73,7 @@ def ended(job):
 
 def settled(at, key=state.FILING_JOB):
     """The page, once the job that it waits for has ended."""
-    ended(resources.jobs().get(at.session_state[key]) if at.session_state[key] else None)
+    ended(resources.long_jobs().get(at.session_state[key]) if at.session_state[key] else None)
     at.run()
     assert not at.exception
     return at

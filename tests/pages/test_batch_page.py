@@ -109,7 +109,7 @@ def test_all_rows_are_filed_to_the_open_case(app):
     app.session_state[state.EXAMINER], app.session_state[state.CASE] = "Ann", case.id
     examined(app)
     app.button(key="batch_file").click().run()
-    ended(lambda: resources.jobs().get(("filing of a batch", app.session_state[state.BATCH])))
+    ended(lambda: resources.long_jobs().get(("filing of a batch", app.session_state[state.BATCH])))
     app.run()
     assert "3 of 3 files were filed, 2 of them analyzed" in page_text(app)  # =cmd.jpg is not a picture
     assert r"=cmd\.jpg could not be analyzed" in page_text(app)
@@ -143,7 +143,7 @@ def test_many_files_are_filed_to_a_blind_case_without_a_result(app):
     app.file_uploader(key="blind_uploads").set_value(files)
     next(button for button in app.button if button.label.startswith("File all without")).click().run()
     assert not app.exception
-    ended(lambda: resources.jobs().get(app.session_state[state.FILING_JOB]))
+    ended(lambda: resources.long_jobs().get(app.session_state[state.FILING_JOB]))
     app.run()
     assert "2 of 2 files were filed and analyzed" in page_text(app)
     assert "log10 LR" not in page_text(app)

@@ -26,10 +26,10 @@ PATIENCE_S = 400  # on a machine that does much else
 def demo(monkeypatch):
     monkeypatch.setenv("FACELOUPE_DEMO", "1")
     monkeypatch.setenv("FACELOUPE_EVIDENCE", "/")
-    for cached in (resources._server, resources.jobs, resources.stills):
+    for cached in (resources._server, resources.long_jobs, resources.short_jobs):
         cached.clear()
     yield AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
-    for cached in (resources._server, resources.jobs, resources.stills):
+    for cached in (resources._server, resources.long_jobs, resources.short_jobs):
         cached.clear()
 
 
@@ -64,7 +64,7 @@ def test_what_is_larger_than_the_limit_and_several_files_at_once_are_refused(dem
 
 
 def test_images_and_videos_wait_in_one_queue(demo):
-    assert resources.stills() is resources.jobs()
+    assert resources.short_jobs() is resources.long_jobs()
 
 
 @pytest.mark.slow

@@ -120,7 +120,7 @@ def test_what_is_filed_to_a_blind_case_is_analyzed_with_the_chosen_effort(app):
     app.session_state[state.CASE] = case.id
     choose(go(app, "image"), "quick")
     click(click(app, f"sample-{PHOTOGRAPH.stem}"), "file_blind")
-    ended(resources.jobs().get(app.session_state[state.FILING_JOB]))
+    ended(resources.long_jobs().get(app.session_state[state.FILING_JOB]))
     (item,) = store.items.page(case.id).items
     (run,) = store.runs.of_item(case.id, item.sha256)
     assert f'"model": "{OTHER_MODEL}"' in store.runs.report_text(run.id)

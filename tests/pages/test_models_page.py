@@ -51,7 +51,7 @@ def states(at) -> dict[str, str]:
 def fetched(at):
     at.button(key="fetch-model").click().run()
     deadline = time.monotonic() + TIMEOUT
-    while resources.jobs().live() and time.monotonic() < deadline:
+    while resources.long_jobs().live() and time.monotonic() < deadline:
         time.sleep(0.05)
     at.run()
     assert not at.exception
@@ -95,7 +95,7 @@ def test_an_action_that_the_full_queue_refuses_says_so(folder, monkeypatch, acti
         at.session_state[state.EXAMINER] = "Ann Example"
         at.run()
     full = JobQueue(capacity=0)
-    monkeypatch.setattr(resources, "jobs", lambda: full)
+    monkeypatch.setattr(resources, "long_jobs", lambda: full)
     at.button(key=action).click().run()
     assert not at.exception
     assert any("already waiting" in error.value for error in at.error)
@@ -130,7 +130,7 @@ def test_decided_items_are_scored_again_and_flips_are_listed(tmp_path, monkeypat
     at.session_state[state.EXAMINER] = "Ann"
     at.run()
     at.button(key="compare-cases").click().run()
-    job = resources.jobs().get(Comparing(resources.settings().model_id, "Ann"))
+    job = resources.long_jobs().get(Comparing(resources.settings().model_id, "Ann"))
     assert job is not None
     job.wait(TIMEOUT)
     at.run()

@@ -169,7 +169,7 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
     upload(app, GENERATED, "left alone.jpg")
     app.switch_page("../pages/about.py").run()
     gate.set()
-    job = resources.stills().get(app.session_state[state.IMAGE_JOB])
+    job = resources.short_jobs().get(app.session_state[state.IMAGE_JOB])
     deadline = time.monotonic() + TIMEOUT
     while job.live and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -234,7 +234,7 @@ def test_one_click_on_the_start_page_leads_to_a_verdict_on_the_page_of_its_kind(
         app.button(key=key).click().run()
         assert not app.exception
         assert [element.value for element in app.header] == [header]
-    ended(resources.jobs().get(app.session_state[state.VIDEO_JOB]))
+    ended(resources.long_jobs().get(app.session_state[state.VIDEO_JOB]))
     app.switch_page("../pages/video.py").run()
     assert app.session_state[state.VIDEO_RESULT].name == "two-shots.mp4"
     app.switch_page("../pages/start.py").run()

@@ -69,9 +69,9 @@ def test_every_file_that_is_handed_out_is_logged_with_its_hash(filed):
     case_id = filed.session_state[state.CASE]
     source = Source(resources.cases(), case_id, ADA, Letterhead("Example Laboratory"), "de")
     files = {
-        "a.html": source.taken("a.html", lambda: b"<html>"),
-        "a.pdf": source.taken("a.pdf", source.pdf),
-        "a.json": source.taken("a.json", source.json),
+        "a.html": source.logged_download("a.html", lambda: b"<html>"),
+        "a.pdf": source.logged_download("a.pdf", source.pdf),
+        "a.json": source.logged_download("a.json", source.json),
         f"faceloupe-case-{case_id}.zip": source.bundle(),
     }
     assert {export["file"]: export["file_sha256"] for export in exports(case_id)} == {
@@ -99,7 +99,7 @@ def test_the_report_of_a_large_case_is_written_to_the_disk_and_logged(filed, mon
     monkeypatch.setattr(export, "MOST_DRAWN", 0)
     assert "written as a PDF" in page_text(go(filed, "report"))
     click(filed, "write_report")
-    (job,) = (job for job in resources.jobs().live() if job.key[0] == "report")
+    (job,) = (job for job in resources.long_jobs().live() if job.key[0] == "report")
     ended(job)
     assert "The report was written to" in page_text(filed.run())
     (path,) = (data_folder / "exports").glob("*.pdf")
@@ -120,7 +120,7 @@ def test_a_bundle_with_the_evidence_is_written_to_the_disk(filed, data_folder):
 
 def written(filed, data_folder, *, with_evidence):
     """The bundle that a job of the page wrote."""
-    job = resources.jobs().get(("bundle", filed.session_state[state.CASE], "ada example", with_evidence))
+    job = resources.long_jobs().get(("bundle", filed.session_state[state.CASE], "ada example", with_evidence))
     assert job is not None
     ended(job)
     assert "The bundle was written to" in page_text(filed.run())

@@ -50,7 +50,7 @@ def upload(at, path, name=None, frames=FRAMES):
 
 def settled(at, key=state.VIDEO_JOB):
     """The page, once the job that it waits for has ended."""
-    job = resources.jobs().get(at.session_state[key]) if at.session_state[key] else None
+    job = resources.long_jobs().get(at.session_state[key]) if at.session_state[key] else None
     deadline = time.monotonic() + TIMEOUT
     while job is not None and job.live and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -169,7 +169,7 @@ def test_a_closer_look_is_a_result_of_its_own_with_a_way_back(examined):
 def test_an_annotated_copy_is_made_on_request_and_offered(examined):
     key = examined.session_state[state.VIDEO_RESULT]
     examined.button(key="make_copy").click().run()
-    job = resources.jobs().get(("annotated copy", "en", key))
+    job = resources.long_jobs().get(("annotated copy", "en", key))
     wait_for(lambda: not job.live)
     examined.run()
     assert not examined.exception
@@ -296,7 +296,7 @@ def test_a_cancel_of_one_session_leaves_the_same_sample_of_another_alone(page, m
     for at in (page.switch_page("../pages/start.py"), other):
         at.run().button(key="sample-two-shots").click().run()
         assert not at.exception
-    mine, theirs = (resources.jobs().get(at.session_state[state.VIDEO_JOB]) for at in (page, other))
+    mine, theirs = (resources.long_jobs().get(at.session_state[state.VIDEO_JOB]) for at in (page, other))
     try:
         next(button for button in page.button if button.label == "Cancel").click().run()
         assert (mine.live, theirs.live) == (False, True)

@@ -140,27 +140,27 @@ def of_claims(stated: Stated) -> None:
         for structure, example in rule.examples.items():
             keys = {key: f"0 {key}" if structure == "stream" else key for key in example}
             source_of = stating(*(Statement(structure, keys[key], value, len(value)) for key, value in example.items()))
-            stated.add_lens(traces.look(source_of))
-            stated.add_lens(metadata.look(source_of))
+            stated.add_lens(traces.examine(source_of))
+            stated.add_lens(metadata.examine(source_of))
     actions = tuple(Action("c2pa.created", source_type, "a program") for source_type in provenance._SOURCE_TYPES)
     for state, signer in product(("trusted", "untrusted", "tampered", "invalid", "remote", "none"), ("Ada", "")):
-        stated.add_lens(provenance.look(stating(state=state, signer=signer, failures=("a.code",), actions=actions)))
+        stated.add_lens(provenance.examine(stating(state=state, signer=signer, failures=("a.code",), actions=actions)))
     taken, changed = "2021:01:01 00:00:00", "2020:01:01 00:00:00"
     exif = (("DateTimeOriginal", taken), ("DateTime", changed), ("MakerNote", "3,144 bytes"), ("Artist", "none"))
-    stated.add_lens(metadata.look(stating(*(Statement("EXIF", key, value, len(value)) for key, value in exif))))
-    stated.add_lens(metadata.look(stating(*(Statement("JPEG comment", "comment", "none", 4) for _ in range(1500)))))
+    stated.add_lens(metadata.examine(stating(*(Statement("EXIF", key, value, len(value)) for key, value in exif))))
+    stated.add_lens(metadata.examine(stating(*(Statement("JPEG comment", "comment", "none", 4) for _ in range(1500)))))
 
 
 def of_videos(stated: Stated) -> None:
     for content in (files.video(), files.video(codec="libx264", container={"comment": "none"})):
-        stated.add_lens(metadata.look(stating(*read(io.BytesIO(content), "MP4").statements)))
+        stated.add_lens(metadata.examine(stating(*read(io.BytesIO(content), "MP4").statements)))
     kinds = ("video", "audio", "subtitle", "data", "attachment")  # of streams, as FFmpeg names them
-    stated.add_lens(metadata.look(stating(*(Statement("stream", "0 codec", f"{kind}: name", 11) for kind in kinds))))
+    stated.add_lens(metadata.examine(stating(*(Statement("stream", "0 codec", f"{kind}: name", 11) for kind in kinds))))
     empty, edited = ("structure", "edit list", "track 1: empty"), "track 2: nothing for 20; from 0 for 1000 at rate 0.5"
-    stated.add_lens(metadata.look(stating(Statement(*empty, 14), Statement("structure", "edit list", edited, 52))))
+    stated.add_lens(metadata.examine(stating(Statement(*empty, 14), Statement("structure", "edit list", edited, 52))))
     read_first = Statement("structure", "frames read", "1,000 (the first ones)", 22)
     steps = Statement("structure", "seconds from one frame to the next", "1e-05 to 2, median 0.5", 22)
-    stated.add_lens(metadata.look(stating(read_first, steps)))
+    stated.add_lens(metadata.examine(stating(read_first, steps)))
     part = SimpleNamespace(start_s=1.0, end_s=2.0)
     facts = SimpleNamespace(frame_count=2000)
     stated.add(*video_scope(SimpleNamespace(segment=part, frames={1: 0}, facts=facts, people=[]), [], None))
@@ -244,7 +244,7 @@ def everything(runs, analyzer, tmp_path_factory) -> Stated:
         of_some(stated)
     of_bundles(stated, tmp_path_factory.mktemp("bundles"))
     face_model = FaceModel(analyzer.detector, analyzer.scorer)
-    stated.add_lens(robustness.look(source(GENERATED.read_bytes(), face_model=face_model)))
+    stated.add_lens(robustness.examine(source(GENERATED.read_bytes(), face_model=face_model)))
     for run in runs.named.values():
         stated.add_report(Report.from_json(json.dumps(run["report"])))
     return stated
@@ -267,9 +267,9 @@ def watched(monkeypatch) -> Iterator[tuple[set[str], set[tuple[str, Part]]]]:
 
     monkeypatch.setattr(translation, "_filled", filled)
     monkeypatch.setattr(translation, "_translated_one", translated_one)
-    translation._remembered.cache_clear()
+    translation._translated_cached.cache_clear()
     yield used, unfit
-    translation._remembered.cache_clear()
+    translation._translated_cached.cache_clear()
 
 
 @pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
@@ -285,7 +285,7 @@ def test_all_that_is_stated_has_a_template_and_each_template_is_of_what_the_code
 
 
 def test_every_fact_has_a_name_in_each_language_and_a_value_unless_that_is_of_the_file(everything):
-    names, values = translation._templates()[Part.NAME], translation._values()
+    names, values = translation._templates()[Part.NAME], translation._value_templates_by_family()
     for name, value in everything.facts:
         match = names.match(name)
         if match is None:
@@ -357,7 +357,7 @@ def check_texts(path: Path) -> Iterator[tuple[str, Part]]:
     """Texts of a module that the check of a bundle, or of the log, states: sentences, whatever they begin with."""
     for node in stating_nodes(path):
         match node:
-            case ast.FunctionDef(name="_odd"):
+            case ast.FunctionDef(name="_refusal_reason"):
                 returned = (part.value for part in ast.walk(node) if isinstance(part, ast.Return))
                 yield from ((text, Part.ODDITY) for value in returned if value and (text := text_of(value)))
             case ast.expr():

@@ -15,7 +15,16 @@ from faceloupe.models.contract import QualityGates
 from faceloupe.models.record import Thresholds
 from faceloupe.report.document.locales import LANGUAGES
 from faceloupe.report.translation import Part, translated, translated_fact
-from faceloupe.scoring.decision import in_company, of_face, of_image, of_score, of_track, of_video, which_kind, withheld
+from faceloupe.scoring.decision import (
+    adjust_for_person,
+    kind_suffix,
+    of_face,
+    of_image,
+    of_score,
+    of_track,
+    of_video,
+    withhold_if_flawed,
+)
 from faceloupe.types import Box, DetectedFace, Outcome
 from tests.scoring.test_decision import STRICT, THRESHOLDS, finding, judged, pooled, track
 
@@ -46,7 +55,7 @@ def unscored_track(number: int, problem: str, frames: int = 30):
 
 def of_images() -> list[str]:
     kinds = [
-        which_kind(
+        kind_suffix(
             Outcome.MANIPULATED,
             [PropositionFinding("generated", "a", first), PropositionFinding("changed", "b", second)],
         )
@@ -80,7 +89,7 @@ def of_videos() -> list[str]:
     ]
     shots, contradicted = judged([0.85, 0.1, 0.1, 0.1, 0.1], 0.2, 0.1, frames=10)
     unsure = replace(shots[0], pooled=replace(shots[0].pooled, low=0.8), score=0.85)
-    people = [contradicted.reason, in_company(unsure, contradicted, STRICT, scored=5).reason]
+    people = [contradicted.reason, adjust_for_person(unsure, contradicted, STRICT, scored=5).reason]
     people += [judged(*case)[1].reason for case in (([0.9, 0.95, 0.9, 0.5], 0.88, 0.86), ([0.1, 0.15, 0.1], 0.1, 0.1))]
     people.append(judged([0.9] * 9, 0.9, 0.9)[1].reason)  # more shots than are named
     small = problems()[1]
@@ -137,7 +146,7 @@ def test_a_reason_of_a_part_of_a_video_is_translated_whole():
 def test_what_no_template_fits_stays_as_the_record_states_it():
     for text in ("", "The JPEG data is splendid.", "inconclusive"):
         assert translated(text, "de") == text
-    held = withheld(finding(1, 0.9), unshown="its colors are odd").reason
+    held = withhold_if_flawed(finding(1, 0.9), unshown="its colors are odd").reason
     assert translated(held, "de").endswith("denn: its colors are odd")
     assert translated(held, "en") == held
 

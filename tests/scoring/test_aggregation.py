@@ -29,15 +29,15 @@ def test_frames_are_averaged_where_the_model_does_not_say_how_they_add_up():
 
 
 def test_what_the_model_says_of_several_looks_holds_for_score_interval_and_segment():
-    def over_frames(mean: float, looks: float) -> float:
-        return mean + 1.0 if looks > 5 else mean
+    def pool_frames(mean: float, effective_frames: float) -> float:
+        return mean + 1.0 if effective_frames > 5 else mean
 
     few, many = frames(*[0.8] * 5, spacing=60.0), frames(*[0.8] * 12, spacing=60.0)
-    assert pool(*few, over_frames) == pool(*few)
-    plain, added = pool(*many), pool(*many, over_frames)
+    assert pool(*few, pool_frames) == pool(*few)
+    plain, added = pool(*many), pool(*many, pool_frames)
     for name in ("score", "low", "high"):
         assert logit(getattr(added, name)) == pytest.approx(logit(getattr(plain, name)) + 1.0)
-    segment = strongest_segment(*many, over_frames)
+    segment = strongest_segment(*many, pool_frames)
     assert segment.frames > 5
     assert logit(segment.score) == pytest.approx(1.8)
 

@@ -6,7 +6,7 @@ import pytest
 
 from faceloupe.findings import FaceFinding, FaceObservation, Pooled, TrackFinding
 from faceloupe.models.record import Thresholds
-from faceloupe.scoring.decision import in_company, of_image, of_person, of_score, of_track, of_video
+from faceloupe.scoring.decision import adjust_for_person, of_image, of_person, of_score, of_track, of_video
 from faceloupe.types import Box, DetectedFace, FaceQuality, Outcome
 
 THRESHOLDS = Thresholds(0.3, 0.7)
@@ -215,7 +215,7 @@ def test_shots_that_agree_carry_a_verdict_that_none_of_them_can_carry_and_it_nam
     assert {track.outcome for track in tracks} == {Outcome.INCONCLUSIVE}
     assert (person.outcome, person.agreeing) == (Outcome.MANIPULATED, (1, 2, 3))
     assert "3 of the 4 scored shots of person 1" in person.reason
-    judged_again = [in_company(track, person, STRICT, scored=4) for track in tracks]
+    judged_again = [adjust_for_person(track, person, STRICT, scored=4) for track in tracks]
     assert [track.outcome for track in judged_again] == [Outcome.MANIPULATED] * 3 + [Outcome.INCONCLUSIVE]
 
 
@@ -233,7 +233,7 @@ def test_shots_that_agree_carry_a_verdict_that_none_of_them_can_carry_and_it_nam
 def test_a_wrong_link_makes_no_verdict(scores, pooled_score, others):
     tracks, person = judged(scores, pooled_score, others)
     assert person.outcome is Outcome.INCONCLUSIVE
-    assert [in_company(track, person, STRICT, scored=len(tracks)) for track in tracks] == tracks
+    assert [adjust_for_person(track, person, STRICT, scored=len(tracks)) for track in tracks] == tracks
 
 
 def test_a_person_is_authentic_where_the_shots_agree_and_none_speaks_against_it():
@@ -245,6 +245,6 @@ def test_one_shot_among_many_others_that_contradict_it_must_be_sure():
     tracks, person = judged([0.85, 0.1, 0.1, 0.1, 0.1], 0.2, 0.1, frames=10)
     assert tracks[0].outcome is Outcome.MANIPULATED
     unsure, sure = (replace(tracks[0], pooled=replace(tracks[0].pooled, low=low), score=0.85) for low in (0.8, 0.849))
-    assert in_company(unsure, person, STRICT, scored=5).outcome is Outcome.INCONCLUSIVE
-    assert "look closer there" in in_company(unsure, person, STRICT, scored=5).reason
-    assert in_company(sure, person, STRICT, scored=5).outcome is Outcome.MANIPULATED
+    assert adjust_for_person(unsure, person, STRICT, scored=5).outcome is Outcome.INCONCLUSIVE
+    assert "look closer there" in adjust_for_person(unsure, person, STRICT, scored=5).reason
+    assert adjust_for_person(sure, person, STRICT, scored=5).outcome is Outcome.MANIPULATED

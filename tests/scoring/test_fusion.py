@@ -16,8 +16,8 @@ from faceloupe.models import loading
 from faceloupe.models.encoder import Encoder
 from faceloupe.models.loading import load_expert
 from faceloupe.models.record import Fusion, component_of, find_record, members_of, read_registry
-from faceloupe.scoring.classifier import Consulted, FaceScorer
-from faceloupe.scoring.decision import in_scope, which_kind
+from faceloupe.scoring.classifier import FaceScorer, SlowReadings
+from faceloupe.scoring.decision import in_scope, kind_suffix
 from faceloupe.scoring.joint import join, join_in_video
 from faceloupe.scoring.single import HeadScorer
 from faceloupe.types import Box, Outcome
@@ -77,25 +77,25 @@ def test_looks_at_a_filmed_face_count_as_the_design_effect_says(correlation):
     inverse = np.linalg.inv(covariance)
     half = np.full(looks, apart / 2)  # classes at +apart/2 and -apart/2: one look of value v has log LR v
     expected = 2.0 * drawn @ inverse @ half
-    measured = [fusion.over_frames(float(mean), looks) for mean in drawn.mean(1) if mean > 0]
+    measured = [fusion.pool_frames(float(mean), looks) for mean in drawn.mean(1) if mean > 0]
     np.testing.assert_allclose(measured, expected[drawn.mean(1) > 0], rtol=1e-9)
 
 
 def test_of_a_filmed_face_weak_evidence_counts_as_none_and_evidence_for_authenticity_is_not_added_up():
     fusion = Fusion((1.0,), 0.0, 8.0, frames=8, correlation=0.5, bias=0.5)
-    assert fusion.over_frames(-2.0, 8.0) == -2.0
-    assert fusion.over_frames(0.4, 8.0) == 0.0
-    assert fusion.over_frames(1.5, 1.0) == 1.0
-    assert fusion.over_frames(1.5, 100.0) == fusion.over_frames(1.5, 8.0) == pytest.approx(8 / 4.5)
+    assert fusion.pool_frames(-2.0, 8.0) == -2.0
+    assert fusion.pool_frames(0.4, 8.0) == 0.0
+    assert fusion.pool_frames(1.5, 1.0) == 1.0
+    assert fusion.pool_frames(1.5, 100.0) == fusion.pool_frames(1.5, 8.0) == pytest.approx(8 / 4.5)
     means = np.linspace(-3, 3, 50)
-    assert (np.diff([fusion.over_frames(float(mean), 4.0) for mean in means]) >= 0).all()
+    assert (np.diff([fusion.pool_frames(float(mean), 4.0) for mean in means]) >= 0).all()
 
 
 def test_a_fusion_that_averages_frames_has_the_record_it_had_before_they_were_added_up():
     record = find_record(weights_folder())
     averages = replace(record, fusion=replace(record.fusion, correlation=1.0, bias=0.0))
     assert "correlation" not in averages.to_json()
-    assert averages.over_frames(1.3, 8.0) == 1.3
+    assert averages.pool_frames(1.3, 8.0) == 1.3
     adds_up = replace(record, fusion=replace(record.fusion, correlation=0.5, bias=0.5))
     assert adds_up.as_dict()["fusion"]["correlation"] == 0.5
     assert adds_up.sha256 != averages.sha256
@@ -212,10 +212,10 @@ def test_an_answer_that_is_no_number_is_an_error_and_no_score(standard, portrait
 
 
 def test_between_frames_that_the_expert_saw_its_word_is_interpolated():
-    consulted = Consulted(np.array([[0.0, 4.0], [2.0, 0.0]]), ("a", "b"), None)
-    assert consulted.at([1.0, 3.0], 2.0) == pytest.approx([1.0, 2.0])
-    assert consulted.at([1.0, 3.0], 9.0) == pytest.approx([2.0, 0.0])
-    assert consulted.pooled == {"a": 1.0, "b": 2.0}
+    slow_readings = SlowReadings(np.array([[0.0, 4.0], [2.0, 0.0]]), ("a", "b"), None)
+    assert slow_readings.at([1.0, 3.0], 2.0) == pytest.approx([1.0, 2.0])
+    assert slow_readings.at([1.0, 3.0], 9.0) == pytest.approx([2.0, 0.0])
+    assert slow_readings.pooled == {"a": 1.0, "b": 2.0}
 
 
 def test_a_video_is_judged_by_both_and_says_which_frames_the_expert_saw(standard, portrait, tmp_path):
@@ -238,8 +238,8 @@ def test_a_video_is_judged_by_both_and_says_which_frames_the_expert_saw(standard
 )
 def test_a_verdict_says_which_kind_or_that_it_cannot_be_told(generated, changed, message):
     result = (PropositionFinding("generated", "g", generated), PropositionFinding("changed", "c", changed))
-    assert message in which_kind(Outcome.MANIPULATED, result)
-    assert not which_kind(Outcome.AUTHENTIC, result)
+    assert message in kind_suffix(Outcome.MANIPULATED, result)
+    assert not kind_suffix(Outcome.AUTHENTIC, result)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.MANIPULATED, Outcome.AUTHENTIC, Outcome.INCONCLUSIVE])

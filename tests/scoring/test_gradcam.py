@@ -7,7 +7,7 @@ import torch
 
 from faceloupe.models.contract import InputContract
 from faceloupe.models.networks import ARCHITECTURES, build
-from faceloupe.scoring.gradcam import explain, explained_layer, merge
+from faceloupe.scoring.gradcam import average_maps, explain, explained_layer
 from faceloupe.scoring.preprocess import FaceViews, view_face
 from faceloupe.types import Box
 from tests.torchvision_compat import torchvision
@@ -122,7 +122,7 @@ def test_one_forward_and_one_backward_pass_a_face(analyzer, face, monkeypatch):
 def test_merged_maps_lie_where_their_views_do():
     squares = [Box(10, 10, 30, 30), Box(0, 0, 40, 40)]
     maps = np.stack([np.full((40, 40), 2.0, np.float32), np.zeros((40, 40), np.float32)])
-    merged = merge(maps, squares)
+    merged = average_maps(maps, squares)
     assert (merged[10:30, 10:30] == 1.0).all()
     assert merged.sum() == pytest.approx(400.0)
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.server.uploads import Pending, Upload
+from faceloupe.server.uploads import PendingBytes, Upload
 
 
 def waiting(folder: Path, *, most: int = 100) -> Upload:
     """An upload of as many bytes as may wait."""
     path = folder / "upload"
     path.write_bytes(b"x" * most)
-    pending = Pending(most)
+    pending = PendingBytes(most)
     pending.add(most)
     return Upload(path, "photo.jpg", most, pending)
 

@@ -10,7 +10,8 @@ import yaml
 from tools import space
 from tools.docker import chroot_image, dockerfile
 
-from faceloupe.installation import ROOT
+from faceloupe.evaluation import source_rows
+from faceloupe.installation import CORE_TABLES, EXPERT_TABLES, ROOT
 
 PATH = ROOT / "Dockerfile"
 STAGES = {stage.name: stage for stage in dockerfile.read(PATH)}
@@ -66,7 +67,7 @@ def test_every_file_that_is_copied_exists_and_reaches_the_engine():
                 assert any(Path(source).is_relative_to(path) for path in let_through), source
 
 
-@pytest.mark.parametrize("folder", ["weights", "pages", "docs/expert"])
+@pytest.mark.parametrize("folder", ["weights", "pages", "docs/core", "docs/expert"])
 def test_every_file_of_the_checkout_that_the_app_reads_is_in_the_image(folder):
     copied: set[Path] = set()
     for step in FULL:
@@ -74,13 +75,20 @@ def test_every_file_of_the_checkout_that_the_app_reads_is_in_the_image(folder):
             for source in (path for pattern in step.rest.split()[:-1] for path in ROOT.glob(pattern)):
                 copied |= set(source.rglob("*")) if source.is_dir() else {source}
     listed = subprocess.run(["git", "ls-files", folder], cwd=ROOT, capture_output=True, text=True, check=True)
-    read = {name for name in listed.stdout.split() if folder != "docs/expert" or name.endswith("-out.csv")}
+    read = {
+        name
+        for name in listed.stdout.split()
+        if not name.startswith("docs") or name.endswith(("-out.csv", "record.json"))
+    }
     assert read
     assert {name for name in read if ROOT / name not in copied} == set()
 
 
 def test_every_file_that_the_space_copies_is_in_it_and_its_demo_is_switched_on(tmp_path):
     space.assemble(tmp_path / "space")
+    for folder in (CORE_TABLES, EXPERT_TABLES):
+        for name in (source_rows.HELD_OUT, source_rows.LEFT_OUT, source_rows.OWNER):
+            assert (tmp_path / "space" / (folder / name).relative_to(ROOT)).is_file()
     stages = dockerfile.read(tmp_path / "space" / "Dockerfile")
     taken = chroot_image.context(tmp_path, tmp_path / "space")
     for step in (step for stage in stages for step in stage.steps if step.word == "COPY"):

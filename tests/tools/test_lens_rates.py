@@ -14,7 +14,8 @@ def test_every_rule_of_the_table_was_measured_and_never_fired_on_a_file_without_
     for rule in traces.rules():
         rates = rules[f"traces.{rule.id}"]
         assert (rates.true_positives, rates.false_positives) == (rates.positives, 0)
-        assert rates.negatives > 1000 or not {"EXIF", "XMP", "IPTC"} & set(rule.places)
+        of_photographs_too = rule.kind in ("editor", "developer")  # their truth is unknown
+        assert rates.negatives > 1000 or of_photographs_too or not {"EXIF", "XMP", "IPTC"} & set(rule.places)
 
 
 def test_files_saved_twice_are_told_apart_on_both_grids():

@@ -239,6 +239,7 @@ def stage(made, core_folder, tmp_path_factory):
             source_rows.SourceRow("all", label, "as is", 9, 4, 5, auc, 0.9) for label in ("authentic", "manipulated")
         ]
         source_rows.write_rows(of_core, folder / "core" / name)
+    source_rows.write_owner(find_record(core_folder, QUICK_MODEL), folder / "core")
     made = dataclasses.replace(made, work=folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(expert_stage._Workshop, "peak_of", lambda self, scorer, names: 0.5)

@@ -69,12 +69,12 @@ def texts_of(node: ast.expr) -> list[str]:
 
 
 def used() -> set[str]:
-    """Every text in the code that is shown through ``tr`` or marked by ``later``, and every term."""
+    """Every text in the code that is shown through ``tr`` or marked by ``mark_for_translation``, and every term."""
     texts = set(CHOICES)
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
-                if node.func.id in ("tr", "later"):
+                if node.func.id in ("tr", "mark_for_translation"):
                     texts.update(texts_of(node.args[0]))
                 elif node.func.id == "Term":
                     texts.update(text for part in node.args for text in texts_of(part))

@@ -1,14 +1,15 @@
-"""Carries out the Dockerfile's own text in a Debian root file system, for machines without a container engine.
+"""Executes the Dockerfile's own text in a Debian root file system, for machines without a container engine.
 
     python -m tools.docker.chroot_image FOLDER [--context FOLDER] [--target full] [--arg NAME=VALUE]... [--bind PATH]...
 
-Needs root, debootstrap and util-linux; everything it makes lies in FOLDER. What differs from an engine: the base is
-Debian's own Python of the same version in place of the official image, and each step's root is a copy, not a layer.
-Package settings of the machine (``PIP_*``, proxies, certificates) reach the build through the environment, and folders
-that they name through ``--bind``; neither ends up in the image.
+Needs root, debootstrap and util-linux; all files that it makes lie in FOLDER. It differs from an engine in two ways:
+the base is Debian's own Python of the same version instead of the official image, and each stage's root is a copy, not
+a layer. Package settings of the machine (``PIP_*``, proxies, certificates) reach the build through the environment, and
+folders that they name through ``--bind``; neither ends up in the image.
 
-At the end the image is run as a workstation would run it, only stricter: its own user, no network but loopback, the
-root file system read-only but for /data and a /tmp in memory. It must answer its health check and examine a sample.
+At the end the image is run as on a workstation, but more strictly: as its own user, without a network except loopback,
+with a read-only root file system except /data and a /tmp in memory. It must answer its health check and examine a
+sample.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def sh(*command: object, **options: object) -> subprocess.CompletedProcess:
 
 
 def context(folder: Path, source_root: Path) -> Path:
-    """The files of a folder that its .dockerignore lets through to the engine, copied."""
+    """Copy the files of a folder that its .dockerignore lets through to the engine; return the copy."""
     lines = (source_root / ".dockerignore").read_text(encoding="utf-8").split("\n")
     rules = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     assert rules[0] == "*", "a list of what goes in was expected"
@@ -62,7 +63,7 @@ def context(folder: Path, source_root: Path) -> Path:
 
 
 class Build:
-    """Roots of the stages, and the environment that each has set."""
+    """Roots and environments of the stages."""
 
     def __init__(self, folder: Path, source_root: Path, arguments: dict[str, str], binds: list[Path]) -> None:
         self.folder, self.arguments, self.binds = folder, arguments, binds
@@ -72,7 +73,7 @@ class Build:
         self.context = context(folder, source_root)
 
     def base(self) -> Path:
-        """Debian with its Python, made once."""
+        """Return the root of Debian with its Python; it is made only once."""
         root = self.folder / "base"
         if not (root / "usr/local/bin/python").exists():
             packages = "python3,python3-venv,ca-certificates"
@@ -81,7 +82,7 @@ class Build:
         return root
 
     def stage(self, stage: Stage) -> None:
-        """Carry out one stage."""
+        """Execute one stage."""
         root = self.folder / f"root-{stage.name}"
         sh("rm", "-rf", "--one-file-system", root)
         if stage.base in self.roots:
@@ -170,7 +171,7 @@ def loopback_up() -> None:
 
 
 def serve(root: Path, plan: dict) -> dict:
-    """Run the image in this namespace, which has no network; returns what was seen."""
+    """Run the image in this namespace, which has no network; return the observations."""
     loopback_up()
     sh("mount", "--bind", root, root)
     for source, mount_point, options in (
@@ -217,7 +218,7 @@ def serve(root: Path, plan: dict) -> dict:
 
 
 def verdict_of(report: str) -> list[str]:
-    """The outcome of a report and its score, to two decimals: processors differ in the last ones."""
+    """Return the outcome of a report and its score with two decimals; further digits differ between processors."""
     values = json.loads(report)
     return [values["outcome"], f"{values['score']:.2f}"]
 
@@ -236,7 +237,7 @@ def main() -> int:
         print(json.dumps(serve(folder, options.serve), indent=2))
         return 0
     again = [sys.executable, "-m", "tools.docker.chroot_image", *sys.argv[1:]]
-    if os.environ.get("FACELOUPE_CHROOT") != "1":  # all mounts go with this process
+    if os.environ.get("FACELOUPE_CHROOT") != "1":  # all mounts end with this process
         os.environ["FACELOUPE_CHROOT"] = "1"
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", *again])
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A reader of the Dockerfile: its stages and steps, as an engine would take them. What it does not know, it refuses."""
+"""A reader of the Dockerfile: its stages and steps, as an engine would read them. Unknown instructions are refused."""
 
 import json
 import re
@@ -10,27 +10,27 @@ KNOWN = {"FROM", "ARG", "ENV", "RUN", "COPY", "WORKDIR", "USER", "VOLUME", "EXPO
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One instruction: its word, and the rest of its lines joined."""
+    """One instruction: its keyword, and the rest of its lines, joined."""
 
     word: str
     rest: str
 
     @property
     def listed(self) -> list[str]:
-        """The arguments of the JSON form.
+        """Arguments of an instruction in JSON form.
 
         Raises:
-            ValueError: it is in another form.
+            ValueError: the instruction is in another form.
         """
         return json.loads(self.rest[self.rest.index("[") :])
 
 
 @dataclass(slots=True)
 class Stage:
-    """A ``FROM`` with what follows it.
+    """A ``FROM`` with the steps that follow it.
 
     Attributes:
-        name: after ``AS``; empty where it has none.
+        name: name after ``AS``; empty if there is none.
         base: an image, or the name of an earlier stage.
         steps: in order.
     """
@@ -40,15 +40,15 @@ class Stage:
     steps: list[Step] = field(default_factory=list)
 
     def last(self, word: str) -> Step | None:
-        """The last step of a kind: of ``CMD``, ``USER`` and ``HEALTHCHECK`` it alone counts."""
+        """Return the last step of a kind; of ``CMD``, ``USER`` and ``HEALTHCHECK``, only the last one counts."""
         return next((step for step in reversed(self.steps) if step.word == word), None)
 
 
 def read(path: Path) -> list[Stage]:
-    """The stages of a Dockerfile.
+    """Read the stages of a Dockerfile.
 
     Raises:
-        ValueError: it holds an instruction that is not known here.
+        ValueError: the file holds an unknown instruction.
     """
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
     stages: list[Stage] = []
@@ -67,5 +67,5 @@ def read(path: Path) -> list[Stage]:
 
 
 def expand(text: str, values: dict[str, str]) -> str:
-    """``$NAME`` and ``${NAME}`` filled in, as in ``ENV``."""
+    """Replace ``$NAME`` and ``${NAME}`` by their values, as in ``ENV``."""
     return re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda match: values.get(match[1] or match[2], ""), text)

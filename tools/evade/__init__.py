@@ -1,1 +1,1 @@
-"""Whether verdicts survive what changes little or nothing for a viewer: ``make evade``."""
+"""Measure whether verdicts survive changes that a viewer hardly notices: ``make evade``."""

@@ -1,4 +1,4 @@
-"""Verdicts on transformed pictures beside those on the pictures themselves, kept in a journal that a run continues."""
+"""Verdicts on transformed pictures and on the originals, kept in a journal so that a run can continue."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from tools.evade.pictures import SPLITS, Drawn, drawn
 from tools.evade.transforms import TRANSFORMATIONS, encoded
 
 UNCHANGED = "unchanged"
-_LOOKED_AT = 8  # pictures that are analyzed at most for each one that is wanted
+_LOOKED_AT = 8  # most pictures that are analyzed for each one wanted
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -25,9 +25,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
     Attributes:
         record: SHA-256 of the model's record.
         label: 1 = manipulated, 0 = authentic.
-        location: of the picture.
+        location: location of the picture.
         transformation: ``UNCHANGED`` for the picture itself.
-        score: None where nothing was scored.
+        score: None if nothing was scored.
     """
 
     record: str
@@ -41,10 +41,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class Judge:
-    """Analyzes files, and keeps each verdict in a journal, so that a run that was ended goes on where it stopped."""
+    """Analyzer that keeps each verdict in a journal, so that an aborted run can continue where it stopped."""
 
     def __init__(self, networks: Networks, journal: Path) -> None:
-        """Read what an earlier run with the same model wrote; a last line that was cut off is written anew."""
+        """Read the journal of an earlier run with the same model; an incomplete last line is ignored."""
         self._networks, self._journal, self._record = networks, journal, networks.scorer.record.sha256
         self._known: dict[tuple[str, str], Verdict] = {}
         journal.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ class Judge:
                 self._known[verdict.location, verdict.transformation] = verdict
 
     def verdict(self, drawn: Drawn, transformation: str, content: Callable[[], bytes]) -> Verdict:
-        """Return the verdict on the file that ``content`` makes; it is analyzed where that was not done before."""
+        """Return the verdict on the file that ``content`` makes; the file is analyzed only if the journal lacks it."""
         known = self._known.get((drawn.location, transformation))
         if known is not None:
             return known
@@ -82,7 +82,7 @@ class Judge:
         return verdict
 
     def _is_cut(self) -> bool:
-        """Whether the last line of the journal lacks its end."""
+        """Whether the last line of the journal is incomplete."""
         with self._journal.open("rb") as stream:
             return bool(stream.seek(0, os.SEEK_END)) and stream.seek(-1, os.SEEK_END) >= 0 and stream.read(1) != b"\n"
 
@@ -92,18 +92,18 @@ def measure(
 ) -> Iterator[Verdict]:
     """Transform pictures, and judge each result.
 
-    Transformed are manipulated pictures that are called so, and authentic ones that are not; one of each split and
-    class in turn, so that a run that is ended early has as many of each.
+    Only manipulated pictures that are called manipulated, and authentic ones that are not, are transformed. Splits and
+    classes take turns, so that an aborted run has equally many of each.
 
     Args:
         judge: gives the verdicts.
         data, snapshots: see ``pictures.drawn``.
-        wanted: pictures of each split and class that are transformed.
-        seed: decides which.
-        report: called with a line of progress.
+        wanted: number of pictures to transform, of each split and class.
+        seed: determines the choice of pictures.
+        report: called with progress messages.
 
     Yields:
-        The verdicts on these pictures and on all of their transformations.
+        The verdicts on these pictures and on all their transformations.
     """
     groups = {
         (split, label): _suitable(judge, drawn(data, snapshots, split, label, seed), wanted)
@@ -121,7 +121,7 @@ def measure(
 
 
 def _suitable(judge: Judge, pictures: Iterator[Drawn], wanted: int) -> Iterator[tuple[Drawn, Verdict]]:
-    """The pictures that are transformed, with the verdicts on them as they are."""
+    """Yield the pictures to transform, with the verdicts on the originals."""
     for picture in islice(pictures, wanted * _LOOKED_AT):
         unchanged = judge.verdict(picture, UNCHANGED, partial(encoded, picture.picture))
         if unchanged.score is not None and (unchanged.outcome is Outcome.MANIPULATED) == bool(picture.label):

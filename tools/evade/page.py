@@ -1,4 +1,4 @@
-"""The page of the evasion bench, and the counts that it is written from."""
+"""The page of the evasion bench, and the counts behind it."""
 
 import csv
 from collections import Counter
@@ -19,10 +19,10 @@ COUNTS = "{effort}.csv"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What became of the verdicts on the pictures of a split under one transformation.
+    """Counts of the verdicts on the pictures of a split, before and after one transformation.
 
     Attributes:
-        manipulated: manipulated pictures that are called so before.
+        manipulated: manipulated pictures that are called manipulated before.
         held: of these, called manipulated after.
         cleared: of these, called authentic after.
         authentic: authentic pictures that are not called manipulated before.

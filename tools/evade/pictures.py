@@ -1,4 +1,4 @@
-"""The pictures of the material that are transformed: held out of training, of both classes, of all sources in turn."""
+"""Pictures of the material to transform: held out of training, of both classes, from all sources in turn."""
 
 import random
 from collections import defaultdict
@@ -13,7 +13,7 @@ from faceloupe.training import material
 from faceloupe.training.snapshots import Snapshots, Why, read_picture
 
 SPLITS = ("val", "cross")
-LONGEST = 640  # pixels; longer pictures are shrunk to it first: more of them can be measured
+LONGEST = 640  # pixels; longer pictures are shrunk first, so that more pictures can be measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Drawn:
     """A picture of the material.
 
     Attributes:
-        split: of ``SPLITS``.
+        split: one of ``SPLITS``.
         label: 1 = manipulated, 0 = authentic.
-        source: the collection it comes from.
-        location: where it lies, see ``material.Entry``.
+        source: collection of the picture.
+        location: location of the picture, see ``material.Entry``.
         picture: RGB, at most ``LONGEST`` pixels long.
     """
 
@@ -36,16 +36,17 @@ class Drawn:
 
 
 def drawn(data: Path, snapshots: Path, split: str, label: int, seed: int) -> Iterator[Drawn]:
-    """Read the pictures of a split and class, one of each source in turn, in an order that the seed alone decides.
+    """Read the pictures of a split and class, one of each source in turn.
 
     Args:
         data: folder of ``stills.csv``, and of ``index.csv.gz`` for the split ``cross``.
-        snapshots: folder of the repositories that the index names; pictures that are not there are passed over.
-        split: of ``SPLITS``; of ``val`` only the pictures that ``stills.csv`` lists.
+        snapshots: folder of the repositories that the index names; unavailable pictures are skipped.
+        split: one of ``SPLITS``; for ``val``, only the pictures that ``stills.csv`` lists.
         label: 1 = manipulated, 0 = authentic.
+        seed: determines the order.
 
     Raises:
-        DatasetError: the material is not there.
+        DatasetError: the material is missing.
     """
     by_source: dict[str, list[material.Entry]] = defaultdict(list)
     for entry in material.read_listing(data).entries:

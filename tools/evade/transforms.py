@@ -1,4 +1,4 @@
-"""What may befall a picture without a change, or with a small one, for whoever looks at it."""
+"""Transformations that change nothing or little for someone who looks at a picture."""
 
 import io
 from collections.abc import Callable
@@ -20,9 +20,9 @@ class Transformation:
     """One way to store or send a picture.
 
     Attributes:
-        name: stands in the journal and in the tables.
-        description: what is done, for the page.
-        apply: an RGB picture to the bytes of a file.
+        name: name in the journal and in the tables.
+        description: description on the page.
+        apply: maps an RGB picture to the bytes of a file.
     """
 
     name: str
@@ -58,7 +58,7 @@ def _linear(picture: Image.Image) -> Image.Image:
 
 
 def _screenshot(picture: Image.Image) -> bytes:
-    """The picture as wide as the screen of a phone, between two bars."""
+    """Draw the picture as wide as the screen of a phone, between two bars."""
     screen = Image.new("RGB", _PHONE, (18, 18, 18))
     room = _PHONE[0], _PHONE[1] - 2 * _BAR
     shown = ImageOps.contain(picture, room, Image.Resampling.BICUBIC)
@@ -71,7 +71,7 @@ def _screenshot(picture: Image.Image) -> bytes:
 
 
 def _pasted(picture: Image.Image) -> bytes:
-    """The picture in the middle of a photograph twice as wide and high, which shows no face."""
+    """Paste the picture into the middle of a photograph without faces that is twice as wide and high."""
     with Image.open(PHOTOGRAPH) as photograph:
         below = photograph.convert("RGB").crop((0, photograph.height // 2, photograph.width, photograph.height))
     scene = ImageOps.fit(below, (2 * picture.width, 2 * picture.height), Image.Resampling.LANCZOS)
@@ -80,7 +80,7 @@ def _pasted(picture: Image.Image) -> bytes:
 
 
 def _messengers(picture: Image.Image) -> bytes:
-    """Sent three times: shrunk and compressed anew by each service."""
+    """Send a picture three times: each service shrinks and compresses it."""
     for longest, quality in ((1600, 80), (1280, 70), (960, 75)):
         picture = Image.open(io.BytesIO(encoded(_fitted(picture, longest), "JPEG", quality=quality)))
     return encoded(picture, "JPEG", quality=75)

@@ -1,7 +1,7 @@
-"""Every page held against axe-core's rules, and a finding reached by keyboard alone: ``make walk``.
+"""Check every page against axe-core's rules, and reach a finding by keyboard only: ``make walk``.
 
-Pages are empty and full, light and dark, in the window of a laptop, of a telephone, and of a laptop zoomed to 200 %.
-Needs Debian's chromium, playwright and axe-playwright-python, and is no part of the test suite. Pictures go to
+Pages are checked empty and full, light and dark, in the window of a laptop, of a phone, and of a laptop zoomed to
+200 %. Needs Debian's chromium, playwright and axe-playwright-python, and is not part of the test suite. Pictures go to
 ``build/walk``.
 """
 
@@ -26,11 +26,11 @@ WINDOWS = {
 }
 SCHEMES = ("light", "dark")
 SERIOUS = frozenset({"critical", "serious"})
-TABS = 60  # at most, from the head of a page to what is sought
+TABS = 60  # most presses of Tab from the head of a page to a control
 
 
 def group(path: Path) -> Path:
-    """Three faces in one picture."""
+    """Write a picture with three faces."""
     canvas = Image.new("RGB", (1600, 600), "gray")
     for number, name in enumerate(("photograph.png", "generated-portrait.jpg", "photograph.png")):
         face = Image.open(SAMPLES / name).convert("RGB").resize((500, 500))
@@ -40,11 +40,11 @@ def group(path: Path) -> Path:
 
 
 def settle(page: Page) -> None:
-    """Wait until the page has drawn what it shows."""
+    """Wait until the page is drawn completely."""
     page.get_by_test_id("stMain").wait_for(timeout=PATIENCE_MS)
     for busy in ("stStatusWidget", "stSkeleton"):
         page.get_by_test_id(busy).first.wait_for(state="detached", timeout=PATIENCE_MS)
-    # The last part of a page, which mends Streamlit's menu for screen readers, see ``ui.browser``.
+    # The last part of a page, which fixes Streamlit's menu for screen readers, see ``ui.browser``.
     page.locator('[data-testid="stSidebarNavItems"][role="presentation"]').first.wait_for(
         state="attached", timeout=PATIENCE_MS
     )
@@ -52,7 +52,7 @@ def settle(page: Page) -> None:
 
 
 def faults(page: Page) -> list[str]:
-    """What axe-core finds critical or serious on a page."""
+    """Return the critical and serious violations that axe-core finds on a page."""
     violations = Axe().run(page).response["violations"]
     return [
         f"{fault['id']}, {len(fault['nodes'])} times: {fault['nodes'][0]['html'][:160]}"
@@ -64,12 +64,12 @@ def faults(page: Page) -> list[str]:
 def look(
     chromium: Browser, address: str, filled: dict[str, str], state: object = None, picture: Path | None = None
 ) -> list[str]:
-    """Look at all pages in all windows and themes; where a page has content, at the address that shows it.
+    """Check all pages in all windows and themes; pages with content are opened at the address that shows it.
 
     Args:
-        filled: the page's address by its name, empty for a fresh store.
+        filled: addresses by page name; empty for a fresh store.
         state: cookies and storage of the browser that filled the store, for playwright.
-        picture: that the page Lenses looks at, which has no address for it.
+        picture: picture for the page Lenses, which has no address for it.
     """
     results = []
     for window, settings in WINDOWS.items():
@@ -94,7 +94,7 @@ def look(
 
 
 def fill(page: Page, folder: Path) -> dict[str, str]:
-    """Examine and file a picture and a clip; the address of each page that then shows something."""
+    """Examine and file a picture and a clip; return the address of each page that then shows content."""
     addresses = {}
     name_examiner(page, "Ada Example")
     create_case(page, "Harbor")
@@ -138,7 +138,7 @@ def tab_to(page: Page, name: str) -> None:
 
 
 def by_keyboard(page: Page, start: str, case: str) -> None:
-    """From a sample to a finding, to the case and to a decision, without a mouse."""
+    """Go from a sample to a finding, to the case and to a decision, without a mouse."""
     page.goto(start)
     see(page, "Clip of two shots")
     tab_to(page, "Generated portrait")

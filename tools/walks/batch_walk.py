@@ -1,6 +1,6 @@
-"""A folder through the page Batch to a CSV, a row on its page, and rows in a case, in a real browser: ``make walk``.
+"""Walk from a folder on the page Batch to a CSV, to a row's page and to a case, in a real browser: ``make walk``.
 
-Needs Debian's chromium and playwright, and is no part of the test suite. Its pictures go to ``build/walk``.
+Needs Debian's chromium and playwright, and is not part of the test suite. Its pictures go to ``build/walk``.
 """
 
 import tempfile
@@ -22,11 +22,11 @@ from playwright.sync_api import Page
 from faceloupe.batch.table import CONTRACT
 from tools.walks.stage import PICTURES, clip, command, expect, stage
 
-ROWS = 12  # of the folder: eleven of ``write_files``, and a clip
+ROWS = 12  # files in the folder: eleven of ``write_files``, and a clip
 
 
 def download(page: Page, path: Path) -> pd.DataFrame:
-    """The CSV as pandas reads it."""
+    """Download the CSV, and read it with pandas."""
     with page.expect_download(timeout=PATIENCE_MS) as got:
         press(page, "Download the CSV")
     got.value.save_as(path)
@@ -34,7 +34,7 @@ def download(page: Page, path: Path) -> pd.DataFrame:
 
 
 def walk(page: Page, address: str, folder: Path) -> None:
-    """All steps, in order."""
+    """Walk through all steps, in order."""
     page.goto(address)
     name_examiner(page, "Ada Example")
     create_case(page, "Harvest")
@@ -63,7 +63,7 @@ def walk(page: Page, address: str, folder: Path) -> None:
     page.get_by_test_id("stButtonGroup").get_by_text("manipulated").click()
     see(page, f"{len(chosen)} rows")
     box = page.get_by_test_id("stDataFrame").bounding_box()
-    page.mouse.click(box["x"] + 18, box["y"] + 60)  # the box before the first row; the table is a drawing
+    page.mouse.click(box["x"] + 18, box["y"] + 60)  # the box before the first row; the table is a canvas
     page.wait_for_timeout(2000)
     press(page, "Open the row")
     see(page, "Opacity of the heatmap")

@@ -1,6 +1,6 @@
-"""A case from its creation to a bundle that a stranger checks, in a real browser: ``make walk``.
+"""Walk from the creation of a case to a bundle that a third party checks, in a real browser: ``make walk``.
 
-Needs Debian's chromium and playwright, and is no part of the test suite. Its pictures go to ``build/walk``.
+Needs Debian's chromium and playwright, and is not part of the test suite. Its pictures go to ``build/walk``.
 """
 
 import hashlib
@@ -30,11 +30,11 @@ from faceloupe.cases.store import CaseStore
 from tools.walks.stage import PICTURES, clip, command, expect, stage
 
 NAME, ADA, BO = "Harbor", "Ada Example", "Bo Second"
-_MOST_DIFFERENT = 1e-5  # of scores and logits: the last digits depend on how many threads share the work
+_MOST_DIFFERENT = 1e-5  # of scores and logits; the last digits depend on the number of threads
 
 
 def file_unseen(page: Page, name: str, path: Path) -> None:
-    """File a file from a page that examines, to the blind case that is open."""
+    """File a file to the open blind case, from a page that examines it."""
     go(page, name)
     see(page, "is blind")
     upload(page, path)
@@ -45,7 +45,7 @@ def file_unseen(page: Page, name: str, path: Path) -> None:
 
 
 def review(page: Page, item: str, outcome: str) -> None:
-    """Look at the item that stands in place of the list, decide it, see the score, and have it signed."""
+    """Review the item that is shown instead of the list: decide, see its score, and have it signed."""
     page.get_by_role("heading", name=item).wait_for(timeout=PATIENCE_MS)
     see(page, "its result is shown once")
     expect(page.get_by_text("log10 LR").count() == 0, f"the score of {item} is hidden before the decision")
@@ -63,7 +63,7 @@ def review(page: Page, item: str, outcome: str) -> None:
 
 
 def sign_open_case(page: Page, item: str) -> None:
-    """Filter the list for the one item that is not decided, and sign the case over it, which asks for a reason."""
+    """Filter the list for the only undecided item, and sign the case despite it, which requires a reason."""
     choose(page, "Review", "undecided")
     page.get_by_role("button", name="photograph.png", exact=True).wait_for(state="detached", timeout=PATIENCE_MS)
     see(page, item)
@@ -90,7 +90,7 @@ def verify_in_browser(page: Page, bundle: Path, answer: str, failed: int) -> Non
 
 
 def download(page: Page, label: str, folder: Path) -> Path:
-    """A file of the page Report."""
+    """Download a file from the page Report."""
     with page.expect_download(timeout=PATIENCE_MS) as waiting:
         page.get_by_role("button", name=label, exact=True).click()
     path = folder / waiting.value.suggested_filename
@@ -107,7 +107,7 @@ def walk(page: Page, address: str, folder: Path) -> None:
     create_case(page, NAME, blind=True)
     file_unseen(page, "Image", still)
     file_unseen(page, "Video", moving)
-    page.reload()  # a refreshed browser is a new visit: nothing that was filed may be lost
+    page.reload()  # a reload is a new visit: no filed item may be lost
     see(page, f"Examiner {ADA}")  # the browser remembers the name
     see(page, f"Case {NAME}")  # it is still open: the address names it
     expect(True, "after a refresh the case is still open, and the examiner is still named")
@@ -148,7 +148,7 @@ def damage(bundle: Path, copy: Path) -> tuple[str, Path]:
 
 
 def check(folder: Path, bundle: Path, case_id: str, damaged: Path, member: str) -> None:
-    """What a stranger finds who has the bundle, and the evidence from elsewhere."""
+    """Check the bundle as a third party would, who has the bundle and gets the evidence from elsewhere."""
     outcome("faceloupe verify passes the downloaded bundle", lambda code, _: code == 0, "verify", bundle)
     same = re.compile(r"Largest difference over 2 of 2 examined items: score (\S+), logit (\S+)")
     evidence = folder / "evidence"
@@ -175,7 +175,7 @@ def check(folder: Path, bundle: Path, case_id: str, damaged: Path, member: str) 
 
 
 def outcome(what: str, holds: Callable[[int, str], bool], *arguments: object) -> None:
-    """Hold what a command answers against what it should."""
+    """Check the exit code and the output of a command."""
     code, output = command(*arguments)
     if not holds(code, output):
         print(output)

@@ -1,6 +1,7 @@
-"""The live view before a camera that shows a clip, in a real browser: ``python -m tools.walks.live_walk [CLIP]``.
+"""Walk through the live view with a camera that shows a clip, in a real browser: ``python -m tools.walks.live_walk``.
 
-Needs Debian's chromium and playwright, and is no part of the test suite. Its pictures go to ``build/walk``.
+A clip can be given as the argument. Needs Debian's chromium and playwright, and is not part of the test suite. Its
+pictures go to ``build/walk``.
 """
 
 import io
@@ -21,7 +22,7 @@ SPEED = re.compile(r"([\d.]+) frames/s, delay (\d+) ms")
 
 
 def as_camera(clip: Path, path: Path) -> Path:
-    """The frames of a clip as the stream of JPEGs that the browser's fake camera shows, over and over."""
+    """Write the frames of a clip as a stream of JPEGs, which the browser's fake camera repeats."""
     with av.open(str(clip)) as container, path.open("wb") as stream:
         for frame in container.decode(video=0):
             picture = io.BytesIO()

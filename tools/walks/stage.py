@@ -1,4 +1,4 @@
-"""What the walks share: the app with an empty store, a page to drive it, and how a walk says what it saw."""
+"""Shared parts of the walks: the app with an empty store, a page to drive it, and the report of each check."""
 
 import os
 import subprocess
@@ -17,30 +17,30 @@ PICTURES = ROOT / "build" / "walk"
 
 
 def expect(holds: bool, what: str) -> None:
-    """Stop where the app does not do what it should."""
+    """Stop if the app does not do what it should."""
     if not holds:
         raise SystemExit(f"not so: {what}")
     print(f"good  {what}")
 
 
 def command(*arguments: object) -> tuple[int, str]:
-    """Exit code and words of the command line."""
+    """Run a command of the command line; return its exit code and output."""
     program = [sys.executable, "-m", "faceloupe", *map(str, arguments)]
     done = subprocess.run(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return done.returncode, done.stdout
 
 
 def clip(path: Path) -> Path:
-    """Two seconds of the bundled portrait, slowly panned."""
+    """Write a clip: two seconds of the bundled portrait, slowly panned."""
     portrait = np.asarray(Image.open(SAMPLES / "generated-portrait.jpg").convert("RGB").resize((400, 400)))
     return write_clip(path, [portrait[step : step + 360, step : step + 360] for step in range(20)], fps=10)
 
 
 @contextmanager
 def stage(folder: Path, arguments: Sequence[str] = (), **environment: str) -> Iterator[tuple[Page, str]]:
-    """A page, and the address of the app, whose store lies in the folder; photographed where the walk stops early."""
+    """Yield a page, and the address of the app with its store in the folder; take a picture if the walk fails."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    os.environ["FACELOUPE_DATA"] = str(folder / "data")  # of the commands too
+    os.environ["FACELOUPE_DATA"] = str(folder / "data")  # for the commands, too
     with browser(arguments) as chromium, served(**environment) as address:
         page = chromium.new_page(viewport=SIZE, accept_downloads=True)
         try:

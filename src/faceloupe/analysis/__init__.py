@@ -1,1 +1,1 @@
-"""From an evidence file to an analysis: faces found, scored, followed and explained."""
+"""Analysis of an evidence file: faces are found, scored, followed and explained."""

@@ -1,4 +1,4 @@
-"""An image: every face found, scored and explained."""
+"""Analysis of an image: every face is found, scored and explained."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,14 +6,14 @@ from dataclasses import replace
 from faceloupe.analysis.networks import Candidate, Networks, Pass, RunContext, candidate, finding
 from faceloupe.analysis.results import Analysis, Canvas, Timing
 from faceloupe.config import Settings
-from faceloupe.faces.frame import PictureItself
+from faceloupe.faces.outline import BorderlessPicture
 from faceloupe.faces.upright import find
 from faceloupe.findings import FaceFinding
 from faceloupe.media.evidence import Picture
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.image import Decode, decode
 from faceloupe.scoring.classifier import FaceScorer
-from faceloupe.scoring.decision import of_image, withheld
+from faceloupe.scoring.decision import of_image, withhold_if_flawed
 
 
 def examine(
@@ -30,14 +30,14 @@ def examine(
     Args:
         evidence_file: the image.
         networks: the loaded networks.
-        settings: of this analysis.
+        settings: settings of this analysis.
         explain: whether to make heatmaps.
-        context: reports progress, checks for cancellation and takes the times.
-        decode: gives its picture; see ``media.sandbox.image.decode``.
+        context: reports progress, checks for cancellation and times the steps.
+        decode: function that decodes the image; see ``media.sandbox.image.decode``.
 
     Raises:
-        EvidenceError: it cannot be decoded.
-        Cancelled: the caller wants it to stop.
+        EvidenceError: the image cannot be decoded.
+        Cancelled: the caller cancelled the analysis.
     """
     context.step("Decoding", 0.1)
     picture = decode(evidence_file, settings=settings, check=context.check)
@@ -45,18 +45,18 @@ def examine(
     evidence = replace(evidence_file.evidence, width=width, height=height)
     decode_s = context.lap()
     context.step("Finding faces", 0.2)
-    itself = PictureItself.of(picture.rgb)
-    detected = find(itself.rgb, networks.detector)
+    borderless = BorderlessPicture.find_in(picture.rgb)
+    detected = find(borderless.rgb, networks.detector)
     detect_s = context.lap()
-    candidates = [candidate(face, itself, networks.scorer) for face in detected]
+    candidates = [candidate(face, borderless, networks.scorer) for face in detected]
     passes = _run(candidates, networks.scorer, explain, context)
     explain_s = context.lap() if explain else 0.0
     findings = [finding(number, *pair, networks.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
     findings = [
-        withheld(face_finding, unshown=picture.unshown, damage=picture.damage, coarse=picture.coarse)
+        withhold_if_flawed(face_finding, unshown=picture.unshown, damage=picture.damage, coarse=picture.coarse)
         for face_finding in findings
     ]
-    smallest = networks.detector.smallest_sought(width, height)
+    smallest = networks.detector.min_detectable_px(width, height)
     outcome, reason, decisive = of_image(findings, smallest_px=smallest)
     timing = Timing(decode_s, detect_s, context.lap(), explain_s, context.total)
     return Analysis(
@@ -68,7 +68,7 @@ def examine(
         reason,
         timing,
         decisive=decisive,
-        notes=(*picture.notes, *_embedded(picture), *_ground(itself), *_turns(findings)),
+        notes=(*picture.notes, *_embedded(picture), *_ground(borderless), *_turns(findings)),
         embedded=picture.embedded,
         shown=picture.shown,
         canvas=Canvas.of(picture.rgb),
@@ -84,10 +84,10 @@ def _embedded(picture: Picture) -> list[str]:
     ]
 
 
-def _ground(itself: PictureItself) -> list[str]:
-    if not itself.has_ground:
+def _ground(borderless: BorderlessPicture) -> list[str]:
+    if not borderless.has_ground:
         return []
-    turned = f", turned by {-itself.turned_deg:.0f} degrees," if itself.turned_deg else ""
+    turned = f", turned by {-borderless.turned_deg:.0f} degrees," if borderless.turned_deg else ""
     return [f"The picture lies{turned} on a ground of one color; the ground was left out."]
 
 
@@ -101,7 +101,7 @@ def _turns(faces: Sequence[FaceFinding]) -> list[str]:
 
 
 def _run(candidates: list[Candidate], scorer: FaceScorer, explain: bool, context: RunContext) -> list[Pass]:
-    """Score the candidates that passed the gates: with heatmaps one by one, else in one batch."""
+    """Score the candidates that passed the quality gates: one by one with heatmaps, otherwise in one batch."""
     fit = [number for number, cut_out in enumerate(candidates) if not cut_out.quality.problem]
     passes: list[Pass] = [None] * len(candidates)
     if explain:

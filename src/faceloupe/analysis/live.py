@@ -1,4 +1,7 @@
-"""A live view: frames of a camera, scored as they come. It gives no finding, and nothing is kept but on demand."""
+"""Live view: frames of a camera, scored as they arrive.
+
+A live view makes no findings, and stores frames only on request.
+"""
 
 import hashlib
 import statistics
@@ -12,18 +15,18 @@ from itertools import pairwise
 from faceloupe.analysis.networks import Networks, candidate
 from faceloupe.errors import EvidenceError
 from faceloupe.faces.detector import FaceDetector
-from faceloupe.faces.frame import PictureItself
+from faceloupe.faces.outline import BorderlessPicture
 from faceloupe.faces.tracks import Tracker
-from faceloupe.faces.upright import Follower
+from faceloupe.faces.upright import AnyAngleVideoDetector
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.media.sandbox.image import decode
 from faceloupe.types import Box
 
-WINDOW_S = 2.0  # whose frames make the score of a face
-KEPT_S = 10.0  # of frames that can be filed
-MOST_BYTES = 2_000_000  # of a frame
-_SMALLEST_PX = 48  # faces smaller than this are not looked for, which saves most of the time
-_RATE_FRAMES, _LEAST_FRAMES = 20, 6  # that the frame rate is measured over, at most and at least
+WINDOW_S = 2.0  # seconds over which the score of a face is averaged
+KEPT_S = 10.0  # seconds for which frames are kept, so that they can be filed
+MOST_BYTES = 2_000_000  # largest frame that is accepted
+_SMALLEST_PX = 48  # smaller faces are not searched for, which saves most of the time
+_RATE_FRAMES, _LEAST_FRAMES = 20, 6  # most and fewest frames over which the frame rate is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,11 @@ class LiveFace:
     """A face in a frame.
 
     Attributes:
-        id: of its track, from 1.
-        box: in pixels of the frame.
-        score: calibrated score of the mean logit of its frames in the last ``WINDOW_S``, 0..1; None where none of them
-            was scored.
-        problem: why this frame was not scored; empty where it was.
+        id: id of its track, from 1.
+        box: box in pixels of the frame.
+        score: calibrated score of the mean logit of its frames in the last ``WINDOW_S`` seconds, 0..1; None if none of
+            these frames was scored.
+        problem: why the face was not scored in this frame; empty if it was.
     """
 
     id: int
@@ -46,14 +49,15 @@ class LiveFace:
 
 @dataclass(frozen=True, slots=True)
 class LiveFrame:
-    """A frame as it came, and what is seen in it.
+    """A frame as received, and the faces in it.
 
     Attributes:
         content: the JPEG.
-        sha256: of these bytes, taken before they were decoded.
-        taken: when the camera showed it, by the clock of the browser.
-        width: pixels.
-        height: pixels.
+        sha256: SHA-256 of the JPEG, taken before it was decoded.
+        taken: time at which the camera showed the frame, by the clock of the browser.
+        width: width in pixels.
+        height: height in pixels.
+        faces: the faces found in the frame.
     """
 
     content: bytes = field(repr=False)
@@ -65,19 +69,20 @@ class LiveFrame:
 
 
 class LiveView:
-    """Scores frames one after another. One thread at a time may call it."""
+    """Scores frames one after another. Only one thread at a time may call it."""
 
     def __init__(self, networks: Networks, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with no frame.
+        """Start without frames.
 
         Args:
-            networks: quick ones; near faces are looked for, and followed between full searches.
-            clock: seconds, steady.
+            networks: the networks, which must be fast. Only near faces are searched for, and they are followed between
+                full searches.
+            clock: monotonic clock in seconds.
         """
         settings = replace(networks.settings, smallest_sought_px=_SMALLEST_PX, max_bytes=MOST_BYTES)
         self._networks = Networks(FaceDetector(settings), networks.scorer, settings)
         self._clock, self._tracker = clock, Tracker()
-        self._follower, self._shape = Follower(self._networks.detector), (0, 0, 0)
+        self._video_detector, self._shape = AnyAngleVideoDetector(self._networks.detector), (0, 0, 0)
         self._logits: defaultdict[int, deque[tuple[float, float]]] = defaultdict(deque)
         self._frames: deque[tuple[float, LiveFrame]] = deque()
 
@@ -85,11 +90,11 @@ class LiveView:
         """Score the faces of the next frame.
 
         Args:
-            content: a JPEG.
-            taken: when the camera showed it.
+            content: the frame as JPEG.
+            taken: time at which the camera showed the frame.
 
         Raises:
-            EvidenceError: it is not a JPEG that can be decoded.
+            EvidenceError: ``content`` is not a JPEG, or cannot be decoded.
         """
         began = self._clock()
         evidence_file = evidence_from_bytes(content, "frame.jpg", max_bytes=MOST_BYTES)
@@ -97,12 +102,12 @@ class LiveView:
             raise EvidenceError("A frame of the camera is not a JPEG; reload the page.")
         rgb = decode(evidence_file, settings=self._networks.settings).rgb
         scorer = self._networks.scorer
-        if rgb.shape != self._shape:  # another camera, or the screen
-            self._shape, self._follower = rgb.shape, Follower(self._networks.detector)
-        detected = self._follower.detect(rgb)
+        if rgb.shape != self._shape:  # the user switched to another camera or to the screen
+            self._shape, self._video_detector = rgb.shape, AnyAngleVideoDetector(self._networks.detector)
+        detected = self._video_detector.detect(rgb)
         ids = self._tracker.add(rgb, detected, 0)
         self._tracker.forget()
-        candidates = [candidate(face, PictureItself.whole(rgb), scorer) for face in detected]
+        candidates = [candidate(face, BorderlessPicture.whole(rgb), scorer) for face in detected]
         fit = [number for number, cut in enumerate(candidates) if not cut.quality.problem]
         logits = scorer.logits([candidates[number].views for number in fit]) if fit else ()
         for number, logit in zip(fit, logits, strict=True):
@@ -122,13 +127,13 @@ class LiveView:
 
     @property
     def rate(self) -> float | None:
-        """Frames a second of late; None where it cannot be told yet."""
+        """Current frame rate in frames per second; None until enough frames have arrived."""
         times = [at for at, _ in self._frames][-_RATE_FRAMES - 1 :]
         gaps = [after - before for before, after in pairwise(times)]
         return 1.0 / statistics.mean(gaps) if len(times) >= _LEAST_FRAMES and sum(gaps) > 0 else None
 
     def last_frames(self) -> tuple[LiveFrame, ...]:
-        """Return the frames of the last ``KEPT_S``."""
+        """Return the frames of the last ``KEPT_S`` seconds."""
         return tuple(frame for _, frame in self._frames)
 
     def _forget_before(self, time_s: float) -> None:
@@ -145,13 +150,13 @@ class LiveView:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Frames of a live view, to be filed.
+class LiveSegment:
+    """Frames of a live view, joined into one file.
 
     Attributes:
-        name: of the file.
-        content: the JPEGs one after another, unchanged: a stream that video players and FaceLoupe read.
-        note: how they were made, and time and SHA-256 of each.
+        name: name of the file.
+        content: the JPEGs one after another, unchanged. Video players and FaceLoupe can read this stream.
+        note: how the frames were made, with the time and SHA-256 of each.
     """
 
     name: str
@@ -159,11 +164,11 @@ class Stretch:
     note: str
 
 
-def stretch_of(frames: Sequence[LiveFrame]) -> Stretch:
-    """Put frames together.
+def join_frames(frames: Sequence[LiveFrame]) -> LiveSegment:
+    """Join frames into one file.
 
     Raises:
-        EvidenceError: there is none.
+        EvidenceError: there are no frames.
     """
     if not frames:
         raise EvidenceError("There is no frame to keep; start the camera first.")
@@ -180,4 +185,4 @@ def stretch_of(frames: Sequence[LiveFrame]) -> Stretch:
         ),
     ]
     name = f"live-{first.taken.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(first.content).hexdigest()[:8]}.mjpeg"
-    return Stretch(name, b"".join(frame.content for frame in frames), "\n".join(lines))
+    return LiveSegment(name, b"".join(frame.content for frame in frames), "\n".join(lines))

@@ -1,4 +1,4 @@
-"""What every analysis needs: the loaded networks, and the context of the run."""
+"""The loaded networks and the context of a run, which every analysis needs."""
 
 import time
 from collections.abc import Callable
@@ -11,14 +11,14 @@ import torch
 from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.faces.detector import FaceDetector
-from faceloupe.faces.frame import PictureItself
+from faceloupe.faces.outline import BorderlessPicture
 from faceloupe.faces.quality import assess
 from faceloupe.faces.upright import roll, signed, upright, yaw
 from faceloupe.findings import FaceFinding
 from faceloupe.media.sandbox.client import start
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer
-from faceloupe.scoring.decision import UNSCORED, of_face, which_kind
+from faceloupe.scoring.decision import UNSCORED, kind_suffix, of_face
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.single import Reading
 from faceloupe.types import Box, Cancel, DetectedFace, FaceQuality, Outcome, Progress
@@ -26,10 +26,14 @@ from faceloupe.types import Box, Cancel, DetectedFace, FaceQuality, Outcome, Pro
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The loaded networks, and the settings that they were loaded with; safe to share between threads, costly to make.
+    """The loaded networks, and the settings that they were loaded with.
+
+    They take long to load, and threads can share them.
 
     Attributes:
-        settings: of every analysis by these networks; a call may replace the sampling of a video alone.
+        detector: the network that finds faces.
+        scorer: the model that scores faces.
+        settings: settings of every analysis with these networks; a call may replace only the sampling of a video.
     """
 
     detector: FaceDetector
@@ -37,17 +41,17 @@ class Networks:
     settings: Settings
 
     @classmethod
-    def load(cls, settings: Settings, *, folder: Path | None = None, decoder: bool = True) -> "Networks":
-        """Load and verify.
+    def load(cls, settings: Settings, *, folder: Path | None = None, start_decoder: bool = True) -> "Networks":
+        """Load the networks, and verify their weights.
 
         Args:
-            settings: of the analyses to come.
-            folder: of the weights; ``config.weights_folder()`` where None.
-            decoder: whether to start the process that decodes meanwhile; else the first file starts it.
+            settings: settings of the analyses.
+            folder: folder of the weights; None for ``config.weights_folder()``.
+            start_decoder: whether to start the decoding process at the same time; otherwise the first file starts it.
 
         Raises:
-            WeightsError: no verified weights; nothing may be scored.
-            UsageError: torch has no such device here.
+            WeightsError: there are no verified weights, so nothing may be scored.
+            UsageError: torch cannot use the device on this machine.
         """
         try:
             if settings.device.partition(":")[0] not in ("cpu", "cuda", "mps"):
@@ -55,14 +59,14 @@ class Networks:
             torch.zeros(1, device=settings.device).item()
         except (RuntimeError, AssertionError, ValueError) as problem:
             raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
-        if decoder:
+        if start_decoder:
             start()
         scorer = FaceScorer.load(folder or weights_folder(), settings.model_id, settings.device)
         return cls(FaceDetector(settings), scorer, settings)
 
 
 class RunContext:
-    """Tells progress and asks for cancellation between the steps, and times them."""
+    """Reports progress, checks for cancellation between the steps, and times them."""
 
     def __init__(
         self,
@@ -74,26 +78,26 @@ class RunContext:
         self._began = self._last = clock()
 
     def step(self, stage: str, share: float) -> None:
-        """Tell how far the work is, 0..1.
+        """Report the current stage and the share of the work that is done, 0..1.
 
         Raises:
-            Cancelled: the caller wants it to stop.
+            Cancelled: the caller cancelled the analysis.
         """
         self.check()
         if self._progress:
             self._progress(stage, share)
 
     def check(self) -> None:
-        """Raise ``Cancelled`` if the caller wants the work to stop; any thread may call it."""
+        """Raise ``Cancelled`` if the caller cancelled the analysis; any thread may call this."""
         if self._cancel and self._cancel():
             raise Cancelled("The analysis was cancelled.")
 
     def now(self) -> float:
-        """Seconds on the clock; any thread may ask."""
+        """Return the seconds on the clock; any thread may call this."""
         return self._clock()
 
     def lap(self) -> float:
-        """Seconds since the last lap."""
+        """Return the seconds since the last lap."""
         before, self._last = self._last, self._clock()
         return self._last - before
 
@@ -105,12 +109,15 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A found face, cut out and checked against the gates.
+    """A detected face, cut out and checked against the quality gates.
 
     Attributes:
-        crop_box: what its widest view shows, in pixels of the picture.
-        face_in_crop: box of the face in its widest view, shares of the side of that.
-        turned_deg: clockwise turn that it stands upright by in its views, degrees.
+        face: the face, in pixels of the file.
+        views: the cut-out views of the face.
+        quality: measured quality, with the gate that the face failed, if any.
+        crop_box: area that the widest view shows, in pixels of the file.
+        face_in_crop: box of the face in the widest view, in fractions of the side of this view.
+        turned_deg: clockwise rotation that made the face upright in its views, degrees.
     """
 
     face: DetectedFace
@@ -121,21 +128,21 @@ class Candidate:
     turned_deg: float = 0.0
 
 
-def candidate(face: DetectedFace, picture: PictureItself, scorer: FaceScorer) -> Candidate:
+def candidate(face: DetectedFace, picture: BorderlessPicture, scorer: FaceScorer) -> Candidate:
     """Turn a face upright inside its picture, cut it out, and check it against the gates of the model record.
 
     Args:
-        face: as detected in ``picture.rgb``.
-        picture: without the ground that it lies on.
+        face: the face as detected in ``picture.rgb``.
+        picture: the picture without the single-color ground around it.
         scorer: the loaded model; its record holds the gates.
 
     Returns:
         The candidate, with its boxes and landmarks in pixels of the file.
     """
-    stood = upright(picture.rgb, face, picture.frame)
+    stood = upright(picture.rgb, face, picture.outline)
     views = scorer.view(stood.rgb, stood.box)
     square, _ = views.widest
-    in_file = picture.in_file(face)
+    in_file = picture.to_file(face)
     crop_box = stood.in_picture(square, picture.inverse)
     turned_deg = signed(stood.turned_deg + picture.turned_deg)
     quality = assess(in_file, views.measured, scorer.record.gates)
@@ -143,24 +150,24 @@ def candidate(face: DetectedFace, picture: PictureItself, scorer: FaceScorer) ->
 
 
 def _within(box: Box, square: Box) -> Box:
-    """Return a box in shares of a square around it; what lies outside of that is left out."""
+    """Return a box in fractions of the side of a square, clipped to the square."""
     x0, y0, x1, y1 = np.clip((np.array(box.corners) - np.tile(square.corners[:2], 2)) / square.width, 0.0, 1.0)
     return Box(float(x0), float(y0), float(x1), float(y1))
 
 
 def _share_inside(heatmap: np.ndarray | None, box: Box) -> float | None:
-    """Return the share of a heatmap that lies inside a box, given in shares of its side; None where it is empty."""
+    """Return the share of a heatmap inside a box, given in fractions of its side; None if it is missing or all zero."""
     if heatmap is None or not (total := float(heatmap.sum())):
         return None
     x0, y0, x1, y1 = (round(corner * len(heatmap)) for corner in box.corners)
     return float(heatmap[y0:y1, x0:x1].sum()) / total
 
 
-Pass = tuple[Reading, np.ndarray | None] | None  # with its heatmap; None for a face that the gates kept back
+Pass = tuple[Reading, np.ndarray | None] | None  # reading and heatmap; None for a face that failed the gates
 
 
 def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -> FaceFinding:
-    """Return the finding that follows from a pass of the network over a face; its id is ``number``."""
+    """Return the finding on a face from the network's pass over it; its id is ``number``."""
     face, quality, record = candidate.face, candidate.quality, scorer.record
     common = (number, face.box, face.confidence, face.size_px, quality)
     roll_deg, turned_deg, yaw_deg = roll(face), candidate.turned_deg, yaw(face)
@@ -178,7 +185,7 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     return FaceFinding(
         *common,
         outcome,
-        reason + which_kind(outcome, propositions),
+        reason + kind_suffix(outcome, propositions),
         score,
         reading.logit,
         log10_lr,

@@ -1,4 +1,4 @@
-"""``analyze``: the one entry point of command line, pages and API."""
+"""``analyze``, the single entry point for the command line, the pages and the API."""
 
 import time
 from collections.abc import Callable
@@ -43,26 +43,26 @@ def analyze(
     clock: Callable[[], float] = time.perf_counter,
     decode: Decode = decode,
 ) -> Analysis:
-    """Examine one file: an image or a video, whichever its content is.
+    """Analyze one file as an image or a video, depending on its content.
 
     Args:
-        source: a path, or a file that was opened already (an upload).
-        networks: the networks, with the device and the limits that they were loaded for.
-        sampling: of the frames of a video; that of their settings where None.
+        source: a path, or a file that is already open, such as an upload.
+        networks: the networks, loaded with the device and limits to use.
+        sampling: which frames of a video to analyze; None for the sampling in the settings of ``networks``.
         explain: whether to make heatmaps.
         progress: called with the stage and the share done, 0..1.
-        cancel: asked between steps; True stops the work.
-        clock: returns seconds, for the timing of the steps.
-        decode: gives the picture of an image, for whoever has it decoded ahead.
+        cancel: called between steps; the analysis stops if it returns True.
+        clock: returns seconds, to time the steps.
+        decode: returns the picture of an image; callers that decode ahead pass their own function.
 
     Returns:
-        Always an analysis; a file that cannot be decoded has the outcome ``error`` and the reason in it.
+        The analysis. If the file cannot be decoded, its outcome is ``error`` and its reason says why.
 
     Raises:
-        UsageError: there is no such file, it cannot be opened, or the settings ask for what it does not have.
-        Cancelled: ``cancel`` said so.
+        UsageError: the file does not exist, cannot be opened, or lacks the segment that the settings ask for.
+        Cancelled: ``cancel`` returned True.
     """
-    settings = networks.settings if sampling is None else networks.settings.sampled(sampling)
+    settings = networks.settings if sampling is None else networks.settings.with_sampling(sampling)
     context = RunContext(progress, cancel, clock)
     context.step("Hashing", 0.0)
     if isinstance(source, EvidenceFile):

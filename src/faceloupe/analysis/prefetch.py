@@ -1,4 +1,4 @@
-"""Decoding ahead: a video is decoded in a thread of its own while the frames before are examined."""
+"""Prefetching: a separate thread decodes a video while earlier frames are analyzed."""
 
 import contextlib
 import queue
@@ -9,26 +9,28 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
-_WAIT_S = 0.1  # between two looks whether the other side is still there
+_WAIT_S = 0.1  # between checks of whether the other thread has stopped
 
 
 class _End:
-    """The last thing in the queue, with what ended the work if it did not end well."""
+    """The last item in the queue; holds the exception that ended the work, if any."""
 
     def __init__(self, problem: BaseException | None = None) -> None:
         self.problem = problem
 
 
 def ahead(source: Generator[T], depth: int) -> Generator[T | None]:
-    """Draw from a generator in another thread, at most ``depth`` items ahead.
+    """Run a generator in another thread, at most ``depth`` items ahead.
 
-    The generator is only ever touched by that thread; closing this one closes it there, too, and waits for that.
+    Only this thread uses ``source``. Closing the returned generator closes ``source`` in its thread, and waits until
+    the thread has ended.
 
     Yields:
-        Its items in order; None now and then while the next one is waited for, so that the caller can do other things.
+        The items of ``source`` in order, and None at intervals while waiting for the next item, so that the caller can
+        do other work.
 
     Raises:
-        Whatever the generator raises.
+        Any exception that ``source`` raises.
     """
     ready: queue.Queue[T | _End] = queue.Queue(depth)
     stop = threading.Event()
@@ -72,9 +74,10 @@ def ahead(source: Generator[T], depth: int) -> Generator[T | None]:
 
 
 def use_one_network_thread() -> None:
-    """Let each network run in one thread, for the life of this process: the other cores decode, or run other networks.
+    """Make each network run in one thread for the life of this process.
 
-    Call it at the start of a process that analyzes videos, or several files at once, and never later: torch keeps the
-    number for each thread that ran a network already, so that a job's number would depend on what ran before it.
+    The other cores decode frames or run other networks. Call this function at the start of a process that analyzes
+    videos or several files at once, and never later: torch keeps the old number of threads in each thread that has
+    already run a network, so the number for a job would depend on the jobs before it.
     """
     torch.set_num_threads(1)

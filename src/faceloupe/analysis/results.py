@@ -1,4 +1,4 @@
-"""What an analysis comes to, before it is reported."""
+"""Results of an analysis, before a report is made of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from faceloupe.media.sampling import Cut
 from faceloupe.models.record import ComponentRecord, ModelRecord
 from faceloupe.types import Outcome, Segment
 
-DISPLAY_SIDE = 1600  # drawings larger than this on the longer side are shrunk: a drawing is not evidence
+DISPLAY_SIDE = 1600  # pixels on the longer side; larger pictures are shrunk, but only for display
 
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A picture as large as it is ever drawn.
+    """A picture at the size at which it is displayed.
 
     Attributes:
-        rgb: (h, w, 3) uint8, RGB, at most ``DISPLAY_SIDE`` long; nothing draws into it.
-        scale: its pixels for each pixel of the picture, at most 1.
+        rgb: (h, w, 3) uint8, RGB, at most ``DISPLAY_SIDE`` pixels on the longer side; never modified.
+        scale: size relative to the original picture, at most 1.
     """
 
     rgb: np.ndarray = field(repr=False)
@@ -44,10 +44,10 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds spent.
+    """Seconds spent on each stage of an analysis.
 
-    Where heatmaps are made, one pass scores and explains a face of an image, and counts as explaining. The stages of a
-    video overlap, so that their sum may exceed the total.
+    With heatmaps, one pass scores and explains a face of an image, and counts as explaining. The stages of a video
+    overlap, so their sum may exceed the total.
     """
 
     decode_s: float = 0.0
@@ -62,13 +62,13 @@ class VideoAnalysis:
     """What was analyzed of a video.
 
     Attributes:
-        facts: of the container.
-        frames: index -> time in seconds and number of the shot, of every frame that was analyzed, rising.
-        cuts: between them.
-        people: to whom the tracks were linked.
-        unread: index -> time in seconds, of frames that should have been analyzed, but could not be decoded.
-        segment: the part that was asked for; None for the whole video.
-        persons: what the tracks of each of the people say together.
+        facts: facts about the video that are known before faces are searched for.
+        frames: frame index -> time in seconds and shot number of each analyzed frame, in ascending order.
+        cuts: cuts between the shots.
+        people: persons to whom the tracks were linked.
+        unread: frame index -> time in seconds of each frame that was selected but could not be decoded.
+        segment: the segment that was requested; None for the whole video.
+        persons: the combined finding on the tracks of each person.
     """
 
     facts: VideoFacts
@@ -85,23 +85,23 @@ class Analysis:
     """The result of an analysis: findings and pixels; ``report.build`` makes the report from it.
 
     Attributes:
-        evidence: the file.
-        record: of the model that scored.
-        components: records of the networks that it is made of; itself where it is one.
-        settings: that were used.
+        evidence: the file that was analyzed.
+        record: record of the model that scored the faces.
+        components: records of the networks that the model consists of; its own record if it is a single network.
+        settings: settings that were used.
         outcome: see ``types.Outcome``.
-        reason: of the outcome, a sentence.
-        timing: seconds spent.
-        decisive: the face or the track whose score is the file's; None where nothing was scored.
-        notes: what was done to the stored pixels before they were examined.
-        shown: what was done to show the file as a viewer would.
-        embedded: what an image file holds besides its picture.
-        canvas: of an image; None for a video, and where the file could not be decoded.
+        reason: reason for the outcome, as a sentence.
+        timing: seconds spent on each stage.
+        decisive: face or track whose score is the score of the file; None if nothing was scored.
+        notes: remarks on the file and on how its pixels were prepared, one sentence each.
+        shown: conversions that show the file as a viewer would.
+        embedded: content of an image file besides its picture.
+        canvas: the picture of an image; None for a video, and if the file could not be decoded.
         faces: findings in an image, from the largest face to the smallest.
         tracks: findings in a video, in order of first appearance.
-        video: what was analyzed of a video; None for an image and an error.
-        lenses: what the file states about itself; None where that cannot be read.
-        ended: when the analysis ended.
+        video: what was analyzed of a video; None for an image, and if the file could not be decoded.
+        lenses: what the file states about itself; None if no lens can read the file.
+        ended: time at which the analysis ended.
     """
 
     evidence: Evidence
@@ -124,10 +124,10 @@ class Analysis:
 
     @property
     def score(self) -> float | None:
-        """Calibrated P(manipulated) of the file, 0..1; None where nothing was scored."""
+        """Calibrated P(manipulated) of the file, 0..1; None if nothing was scored."""
         return self.decisive.score if self.decisive else None
 
     @property
     def log10_lr(self) -> float | None:
-        """Bounded log10 of the likelihood ratio of that score; None likewise."""
+        """Bounded log10 of the likelihood ratio of the file's score; None if nothing was scored."""
         return self.decisive.log10_lr if self.decisive else None

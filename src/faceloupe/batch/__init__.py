@@ -1,1 +1,1 @@
-"""Many files: listed in a stable order, examined by an engine, written as one row each."""
+"""Batches of files: listed in a stable order, analyzed by an engine, and written as one row per file."""

@@ -1,4 +1,4 @@
-"""A batch from its order to its table: what the command line and the pages call."""
+"""Running a batch, from its specification to its table; the command line and the pages call this module."""
 
 import os
 import tempfile
@@ -27,16 +27,16 @@ EngineMaker = Callable[[WorkerConfig], Engine]
 
 @dataclass(frozen=True, slots=True)
 class BatchSpec:
-    """What a batch is to do.
+    """The specification of a batch.
 
     Attributes:
-        paths: files, folders, ZIPs; ``-`` for a list on standard input.
-        out: the table: a CSV, or Parquet where the name ends so.
-        resume: take up a table that was begun.
-        reports: folder for the full reports; None keeps none.
-        thumbnails: folder for a small JPEG of each file that shows something, ``SHA-256.jpg``; None makes none.
-        relative_to: folders; paths below one are shown without it.
-        embedded: whether what a file holds besides its picture has a row of its own.
+        paths: files, folders and ZIPs; ``-`` for a list of paths on standard input.
+        out: path of the table: Parquet if it ends with ``.parquet``, otherwise CSV.
+        resume: whether to continue an existing table.
+        reports: folder for the full reports; None writes none.
+        thumbnails: folder for a small JPEG of each file that shows something, ``SHA-256.jpg``; None writes none.
+        relative_to: folders; paths below one of them are shown relative to it.
+        embedded: whether the content embedded in a file gets rows of its own.
     """
 
     paths: tuple[str, ...]
@@ -49,87 +49,87 @@ class BatchSpec:
 
 
 def run_batch(
-    order: BatchSpec,
+    spec: BatchSpec,
     settings: Settings,
     *,
-    engine: EngineMaker = LocalEngine,
+    make_engine: EngineMaker = LocalEngine,
     stdin: BinaryIO | None = None,
     progress: ShowBatchProgress | None = None,
     cancel: Cancel | None = None,
 ) -> BatchProgress:
-    """Carry out a batch.
+    """Run a batch, and return its final progress.
 
     Args:
-        order: the inputs and outputs of the batch.
-        settings: of every analysis.
-        engine: makes the engine; it is closed at the end.
-        stdin: where a list of paths is read from.
-        progress: called now and then, in the calling thread.
-        cancel: asked now and then; True ends the work, and what is in the table stays.
+        spec: the inputs and outputs of the batch.
+        settings: settings of every analysis.
+        make_engine: makes the engine, which is closed at the end.
+        stdin: stream that a list of paths is read from.
+        progress: called at intervals, in the calling thread.
+        cancel: called at intervals; the batch stops if it returns True, and the table keeps its rows.
 
     Raises:
-        UsageError: a path is missing, the output is there already or cannot be written.
-        WeightsError: no verified weights; nothing may be scored.
-        Cancelled: ``cancel`` said so.
+        UsageError: a path is missing, or an output already exists or cannot be written.
+        WeightsError: there are no verified weights, so nothing may be scored.
+        Cancelled: ``cancel`` returned True.
     """
-    refuse_missing(order.paths)
+    refuse_missing(spec.paths)
     record = find_record(weights_folder(), settings.model_id)
-    parquet = order.out.suffix == _PARQUET
-    if parquet and os.path.lexists(order.out):
-        raise UsageError(f"{order.out} already exists and is not overwritten; choose another name.")
-    if order.reports is not None:
-        _prepare(order.reports, resume=order.resume)
-        _refuse_within(order.reports, order.paths)
-    growing = order.out.with_name(order.out.name + _GROWING) if parquet else order.out
+    parquet = spec.out.suffix == _PARQUET
+    if parquet and os.path.lexists(spec.out):
+        raise UsageError(f"{spec.out} already exists and is not overwritten; choose another name.")
+    if spec.reports is not None:
+        _prepare(spec.reports, resume=spec.resume)
+        _refuse_within(spec.reports, spec.paths)
+    growing = spec.out.with_name(spec.out.name + _GROWING) if parquet else spec.out
     temp.remove_leftovers()
     with ExitStack() as stack:
         spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=temp.prefix("batch"))))
-        wanted = order.reports is not None, order.thumbnails is not None
-        hands = engine(WorkerConfig(settings, weights_folder(), *wanted, spool))
-        stack.callback(hands.close)
-        table = Table(growing, resume=order.resume)
+        wanted = spec.reports is not None, spec.thumbnails is not None
+        engine = make_engine(WorkerConfig(settings, weights_folder(), *wanted, spool))
+        stack.callback(engine.close)
+        table = Table(growing, resume=spec.resume)
         stack.callback(table.close)
-        own = {table.identity} | ({_identity(order.reports)} if order.reports else set())
+        own = {table.identity} | ({_identity(spec.reports)} if spec.reports else set())
 
         def files() -> Iterator[Task]:
-            return inputs(order, stdin=stdin, skip=lambda status: (status.st_dev, status.st_ino) in own)
+            return inputs(spec, stdin=stdin, skip=lambda status: (status.st_dev, status.st_ino) in own)
 
         def listing() -> Iterator[Task]:
-            return with_embedded(files(), settings) if order.embedded else files()
+            return with_embedded(files(), settings) if spec.embedded else files()
 
         batch_progress = run(
             listing,
             table,
-            hands,
+            engine,
             record,
             settings=settings,
-            reports=order.reports,
-            thumbnails=order.thumbnails,
-            counted=None if STANDARD_INPUT in order.paths else files,
+            reports=spec.reports,
+            thumbnails=spec.thumbnails,
+            counted=None if STANDARD_INPUT in spec.paths else files,
             progress=progress,
             cancel=cancel,
         )
         if parquet:
             from faceloupe.batch.parquet import write  # here: pyarrow is slow to import
 
-            write(table, order.out)
+            write(table, spec.out)
             growing.unlink()
         return batch_progress
 
 
-def inputs(order: BatchSpec, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Task]:
-    """Yield the files of a batch; see ``listed``."""
-    folders = tuple(f"{shown(str(folder))}{os.sep}" for folder in order.relative_to)
-    for task in listed(order.paths, stdin=stdin, skip=skip):
+def inputs(spec: BatchSpec, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Task]:
+    """Yield the files of a batch, with their paths relative to ``spec.relative_to``; see ``listed``."""
+    folders = tuple(f"{shown(str(folder))}{os.sep}" for folder in spec.relative_to)
+    for task in listed(spec.paths, stdin=stdin, skip=skip):
         below = next((folder for folder in folders if task.shown.startswith(folder)), "")
         yield replace(task, shown=task.shown.removeprefix(below))
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:
-    """Make the folder of the reports.
+    """Create the folder for the reports.
 
     Raises:
-        UsageError: the folder cannot be made, or holds something already.
+        UsageError: the folder cannot be created, or is not empty and the batch is not resumed.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,10 +140,10 @@ def _prepare(folder: Path, *, resume: bool) -> None:
 
 
 def _refuse_within(folder: Path, paths: tuple[str, ...]) -> None:
-    """Refuse inputs that lie where reports are written.
+    """Refuse inputs in the folder for the reports.
 
     Raises:
-        UsageError: one of the paths lies in the folder of the reports, or is it, so that reports would be inputs.
+        UsageError: one of the paths is this folder or lies in it, so that reports would become inputs.
     """
     for path in paths:
         if path != STANDARD_INPUT and Path(path).resolve().is_relative_to(folder.resolve()):

@@ -1,6 +1,6 @@
-"""ZIPs as evidence: members are read where they lie, never unpacked by their names, and within limits.
+"""ZIPs as evidence: members are read in place and within limits, and are never unpacked under their own names.
 
-A name in a ZIP is only ever shown, so one that points elsewhere (``../../etc/passwd``) leads nowhere.
+Names from a ZIP are only displayed, so a name such as ``../../etc/passwd`` does no harm.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from typing import IO
 
 from faceloupe.errors import EvidenceError
 
-MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # a first member; the end mark of an empty ZIP
-MOST_EXPANDED = 200  # bytes that come of one byte of a member: media are compressed already, and hardly shrink
-HARMLESS_BYTES = 64 * 1024 * 1024  # members up to this size may be of anything, a plain bitmap for one
+MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # start of the first member; end record of an empty ZIP
+MOST_EXPANDED = 200  # largest ratio of unpacked to packed size: media are already compressed and hardly shrink
+HARMLESS_BYTES = 64 * 1024 * 1024  # smaller members may have any ratio: an uncompressed bitmap may shrink a lot
 MOST_MEMBER_BYTES = 8 * 1024**3
-MOST_DIRECTORY_BYTES = 64 * 1024 * 1024  # of a ZIP's directory, which is held in memory: about 700,000 members
+MOST_DIRECTORY_BYTES = 64 * 1024 * 1024  # the directory is held in memory; this is about 700,000 members
 _ENCRYPTED, _NAMES_IN_UTF8 = 0x1, 0x800
 _UNICODE_PATH = 0x7075
 _BROKEN = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, ValueError, OverflowError, IndexError)
 
 
 def is_archive(path: str) -> bool:
-    """Whether the content of a regular file begins as a ZIP; False where it cannot be read."""
+    """Return whether the content of a regular file begins like a ZIP; False if it cannot be read."""
     try:
         with open(path, "rb") as stream:
             return stream.read(4) in MAGICS
@@ -35,7 +35,7 @@ def is_archive(path: str) -> bool:
 
 
 class _Stream(io.BufferedReader):
-    """A ZIP's bytes for ``zipfile``, which reads the whole directory at once, of whatever size the ZIP says it is."""
+    """The bytes of a ZIP, with a size limit on its directory, which ``zipfile`` reads in one piece without a limit."""
 
     def __init__(self, path: str) -> None:
         super().__init__(io.FileIO(path))
@@ -50,17 +50,18 @@ class _Stream(io.BufferedReader):
 
 
 class Archive:
-    """An open ZIP. Its directory is read once.
+    """An open ZIP, whose directory is read once.
 
     Attributes:
-        members: files in the order of the directory, folders aside, by their number in the directory; see ``_name``.
+        members: number of a file in the directory -> its name, see ``_name``; in the order of the directory, without
+            folders.
     """
 
     def __init__(self, path: str) -> None:
         """Open a ZIP and read its directory.
 
         Raises:
-            EvidenceError: it is damaged, or its directory is too large.
+            EvidenceError: the ZIP is damaged, or its directory is too large.
         """
         with contextlib.ExitStack() as undone:
             try:
@@ -71,7 +72,7 @@ class Archive:
             undone.pop_all()
         self._stream.opening = False
         self._every = self._zip.infolist()
-        # Not is_dir(), which fails on a name that begins with NUL, and so is empty.
+        # ``is_dir()`` fails on empty names, and ``zipfile`` makes a name empty that begins with NUL.
         self.members = {number: _name(entry) for number, entry in enumerate(self._every) if entry.filename[-1:] != "/"}
 
     def close(self) -> None:
@@ -80,15 +81,19 @@ class Archive:
         self._stream.close()
 
     def size(self, number: int) -> int:
-        """Bytes of a member, unpacked, as the directory has it; no more than these are ever read."""
+        """Return the unpacked size of a member in bytes, as stated in the directory; reading stops at this size."""
         return self._every[number].file_size
 
     @contextlib.contextmanager
     def open(self, number: int) -> Iterator[IO[bytes]]:
-        """Read a member.
+        """Open a member for reading.
+
+        Yields:
+            The stream of its unpacked bytes.
 
         Raises:
-            EvidenceError: it is encrypted, damaged, or expands to more than media do; also while it is read.
+            EvidenceError: the member is encrypted, damaged, too large, compressed in an unsupported way, or expands
+                more than media do. Reading from the stream may raise it too.
         """
         member = self._every[number]
         if member.flag_bits & _ENCRYPTED:
@@ -113,14 +118,14 @@ class Archive:
 
 
 def _name(member: zipfile.ZipInfo) -> str:
-    r"""Return the name of a member, decoded as UTF-8 where the archive declares it or the bytes are valid UTF-8.
+    r"""Return the name of a member, decoded as UTF-8 if the archive declares it or the bytes are valid UTF-8.
 
-    The encoding of other names is not known (it is that of the computer that packed them), so that their bytes beyond
+    The encoding of other names is unknown, because it depends on the computer that packed them. Their bytes beyond
     ASCII are shown as ``\x8f``.
     """
     if member.flag_bits & _NAMES_IN_UTF8 or member.filename.isascii():
         return member.filename
-    stored = member.filename.encode("cp437")  # which is what ``zipfile`` takes the bytes for
+    stored = member.filename.encode("cp437")  # ``zipfile`` has decoded the bytes as cp437
     if name := _unicode_path(member.extra, stored):
         return name
     try:
@@ -130,7 +135,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 
 def _unicode_path(extra: bytes, stored: bytes) -> str:
-    """Return the name in the extra field "Info-ZIP Unicode Path", where it belongs to the stored one; else empty."""
+    """Return the name in the extra field "Info-ZIP Unicode Path"; empty if it does not belong to the stored name."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<HH", extra)
         body, extra = extra[4 : 4 + length], extra[4 + length :]
@@ -144,7 +149,10 @@ def _cause(problem: BaseException) -> str:
 
 
 class LastArchive:
-    """Opens ZIPs and keeps the last one open: successive files mostly lie in the same one, whose directory is long."""
+    """Opens ZIPs and keeps the last one open.
+
+    Successive files are mostly in the same ZIP, and its directory may take long to read.
+    """
 
     def __init__(self) -> None:
         self._last: tuple[tuple[object, ...], Archive] | None = None
@@ -153,7 +161,7 @@ class LastArchive:
         """Return the open ZIP at a path.
 
         Raises:
-            EvidenceError: see ``Archive``.
+            EvidenceError: the ZIP can no longer be read; see also ``Archive``.
         """
         try:
             state = os.stat(path)
@@ -166,7 +174,7 @@ class LastArchive:
         return self._last[1]
 
     def close(self) -> None:
-        """Close the ZIP that is open, if one is."""
+        """Close the open ZIP, if there is one."""
         if self._last is not None:
             self._last[1].close()
         self._last = None

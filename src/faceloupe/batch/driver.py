@@ -1,4 +1,7 @@
-"""The driver of a batch: it lists, hands out, puts in order and writes, and holds a bounded number of files in mind."""
+"""The driver of a batch: it lists the inputs, submits them to an engine, orders the results and writes the rows.
+
+It keeps track of only a bounded number of files at a time.
+"""
 
 import contextlib
 import threading
@@ -9,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from faceloupe import __version__
-from faceloupe.batch.duplicates import DuplicateIndex, Written
+from faceloupe.batch.duplicates import DuplicateIndex, ExistingRows
 from faceloupe.batch.executors.base import Engine
 from faceloupe.batch.readers import Reader
 from faceloupe.batch.table import Row, Table, cell
@@ -21,28 +24,28 @@ from faceloupe.scoring.decision import UNSCORED
 from faceloupe.system.files import replacing
 from faceloupe.types import Cancel, Outcome
 
-_WINDOW = 512  # files that may be listed beyond the first one without a row: what a long video lets pass,
-_WINDOW_SHARE = 8  # or so many times what the engine has under way, for large clusters
-_WAIT_S = 0.2  # between two looks whether to go on
-_RATE_S = 30.0  # over which the rate is taken
+_WINDOW = 512  # most files without a row, so that a long video does not hold up the files behind it,
+_WINDOW_SHARE = 8  # or this many times the capacity of the engine if that is more, as on large clusters
+_WAIT_S = 0.2  # longest wait for results, and shortest time between reports of progress
+_RATE_S = 30.0  # period over which the rate is measured
 
 Listing = Callable[[], Iterator[Task]]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How far a batch is.
+    """Progress of a batch.
 
     Attributes:
-        done: rows in the table.
-        total: files of the batch; None while they are still being counted. What they hold besides their pictures counts
-            once it was found.
-        outcomes: rows by outcome, every outcome named.
-        duplicates: rows of the same bytes as an earlier one.
-        near_duplicates: rows of images nearly identical to an earlier one.
-        resumed: rows that were there before this run.
-        seconds: that this run has lasted.
-        rate: files a second, lately; None where it is not known yet.
+        done: number of rows in the table.
+        total: number of files in the batch; None while they are still being counted. Embedded content is added as it is
+            found.
+        outcomes: number of rows for every outcome.
+        duplicates: number of rows whose file has the same bytes as an earlier file.
+        near_duplicates: number of rows whose image is nearly identical to an earlier image.
+        resumed: number of rows that existed before this run.
+        seconds: duration of this run so far.
+        rate: current rate in files per second; None until it is known.
     """
 
     done: int
@@ -56,12 +59,12 @@ class BatchProgress:
 
     @property
     def share(self) -> float | None:
-        """Of the files that are done, 0..1; None while they are still being counted."""
+        """Share of the files that are done, 0..1; None while the files are still being counted."""
         return None if self.total is None else self.done / max(self.total, self.done, 1)
 
     @property
     def seconds_left(self) -> float | None:
-        """Projected; None where it is not known yet."""
+        """Estimated seconds until the end; None until the total and the rate are known."""
         return None if self.total is None or not self.rate else max(self.total - self.done, 0) / self.rate
 
 
@@ -72,8 +75,8 @@ ShowBatchProgress = Callable[[BatchProgress], None]
 class _Counts:
     clock: Callable[[], float]
     began: float
-    total: int | None = None  # of the inputs that are no part of another one
-    embedded: int = 0  # parts of others that were listed so far
+    total: int | None = None  # inputs that are not embedded in another input
+    embedded: int = 0  # embedded inputs that were listed so far
     rows: int = 0
     resumed: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -115,42 +118,42 @@ def run(
     cancel: Cancel | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> BatchProgress:
-    """Examine every input that the table holds no row of, and write one row each, in the order of the listing.
+    """Analyze every input that has no row in the table yet, and write one row each, in the order of the listing.
 
     Args:
-        listing: gives the inputs.
-        table: open; rows in it are not repeated.
-        engine: carries out the work; it stays open.
-        record: of the model that scores.
-        settings: of every analysis.
-        reports: folder for the full reports, ``SHA-256.json``; None keeps none.
-        thumbnails: folder for small pictures, ``SHA-256.jpg``; likewise.
-        counted: lists the inputs to be counted, but nothing that is taken out of them; gone through in a thread of its
-            own. None where they can be listed once only.
-        progress: called now and then.
-        cancel: asked now and then; True ends the work, and the table holds whole rows.
-        clock: returns seconds, steadily rising.
+        listing: returns an iterator over the inputs.
+        table: the open table; inputs that already have a row are skipped.
+        engine: carries out the tasks; it is not closed.
+        record: record of the model that scores.
+        settings: settings of every analysis.
+        reports: folder for the full reports, ``SHA-256.json``; None writes none.
+        thumbnails: folder for the thumbnails, ``SHA-256.jpg``; None writes none.
+        counted: returns an iterator over the inputs without embedded content, to count them in a separate thread; None
+            if the inputs can be listed only once.
+        progress: called at intervals with the progress.
+        cancel: called at intervals; the batch stops if it returns True, and the table keeps its complete rows.
+        clock: monotonic clock in seconds.
 
     Returns:
-        The counts at the end.
+        The final progress.
 
     Raises:
-        UsageError: the table cannot be written, or is of another model or effort.
-        Cancelled: ``cancel`` said so.
+        UsageError: the table cannot be written, or was started with another model, effort or version.
+        Cancelled: ``cancel`` returned True.
     """
-    seen, written, reader, ended = DuplicateIndex(), Written(), Reader(settings.max_bytes), threading.Event()
+    seen, existing, reader, ended = DuplicateIndex(), ExistingRows(), Reader(settings.max_bytes), threading.Event()
     try:
         counts, folders = _Counts(clock, clock()), (reports, thumbnails)
-        effort = cell(settings.stated_effort)
+        effort = cell(settings.reported_effort)
         driver = _Driver(table, engine, record, effort, seen, reader, counts, folders, progress, cancel)
-        driver.take_up(written)
+        driver.read_existing_rows(existing)
         if counted is not None and progress is not None:
             threading.Thread(target=driver.count, args=(counted, ended), name="counting inputs", daemon=True).start()
-        driver.work(task for task in driver.noted(listing()) if not written.take(cell(task.shown)))
+        driver.work(task for task in driver.count_embedded(listing()) if not existing.match(cell(task.shown)))
         return driver.counts.batch_progress()
     finally:
         ended.set()
-        for resource in (reader, seen, written):
+        for resource in (reader, seen, existing):
             resource.close()
 
 
@@ -163,18 +166,22 @@ class _Driver:
     seen: DuplicateIndex
     reader: Reader
     counts: _Counts
-    folders: tuple[Path | None, Path | None]  # of the reports and of the thumbnails
+    folders: tuple[Path | None, Path | None]  # for reports and for thumbnails
     progress: ShowBatchProgress | None
     cancel: Cancel | None
     pending: OrderedDict[int, Task] = field(default_factory=OrderedDict)  # files without a row, by index
-    finished: dict[int, Result] = field(default_factory=dict)  # of those of them that came back, by index
-    copies: set[int] = field(default_factory=set)  # those of the same bytes as an earlier file
+    finished: dict[int, Result] = field(default_factory=dict)  # results of pending files, by index
+    copies: set[int] = field(default_factory=set)  # indices of pending files with the same bytes as an earlier file
     under_way: dict[str, int] = field(default_factory=dict)  # SHA-256 -> index of a file without a row
-    submitted: int = 0  # to the engine, and not back yet
+    submitted: int = 0  # tasks that the engine has not returned yet
     reported_at: float = -1e9
 
-    def take_up(self, written: Written) -> None:
-        """Learn what the table holds already."""
+    def read_existing_rows(self, existing: ExistingRows) -> None:
+        """Read the rows that the table already has.
+
+        Raises:
+            UsageError: the table was started with another model, effort or version, or is not a batch table.
+        """
         mine = (self.record.id, self.record.weights_sha256, self.effort, __version__)
         for row, position in self.table.rows():
             theirs = (row.model_id, row.weights_sha256, row.effort, row.tool_version)
@@ -184,13 +191,13 @@ class _Driver:
                     for model, _, effort, version in (theirs, mine)
                 )
                 raise UsageError(f"The table was started with {then}, and this is {now}; start a new table.")
-            written.add(row.path)
+            existing.add(row.path)
             self.seen.add(row, position)
             self.counts.add(row)
         self.counts.resumed = self.counts.rows
 
     def count(self, counted: Listing, ended: threading.Event) -> None:
-        """Learn how many inputs there are, in a thread of its own; what goes wrong is met by whoever lists them too."""
+        """Count the inputs in a separate thread; errors are ignored here, because the main listing reports them."""
         with contextlib.suppress(Exception):
             number = 0
             for _ in counted():
@@ -199,14 +206,14 @@ class _Driver:
                     return
             self.counts.total = number
 
-    def noted(self, inputs: Iterator[Task]) -> Iterator[Task]:
-        """Pass inputs on, and note those that were taken out of others, which are counted as they come."""
+    def count_embedded(self, inputs: Iterator[Task]) -> Iterator[Task]:
+        """Yield the inputs unchanged, and count the embedded inputs among them."""
         for task in inputs:
             self.counts.embedded += task.embedded is not None
             yield task
 
     def work(self, inputs: Iterator[Task]) -> None:
-        """Go through the inputs."""
+        """Submit the inputs, collect the results and write the rows, until no input is left."""
         index, exhausted = 0, False
         window = max(_WINDOW, _WINDOW_SHARE * self.engine.capacity)
         while not exhausted or self.pending:
@@ -229,7 +236,7 @@ class _Driver:
         self._step(last=True)
 
     def _begin(self, index: int, listed: Task) -> None:
-        """Take on a file."""
+        """Identify a file, and submit it unless it has a problem, is a system file, or is a duplicate."""
         task = self.pending[index] = replace(self.reader.identify(listed, self._step), index=index)
         if task.problem:
             self.finished[index] = failed(task.media_type, task.problem)
@@ -247,11 +254,11 @@ class _Driver:
         self.submitted += 1
 
     def _write(self) -> None:
-        """Write the rows of all files that no file without a result comes before."""
+        """Write the rows of the pending files in order, up to the first file without a result."""
         while self.pending:
             index, task = next(iter(self.pending.items()))
             first = self.seen.exact(task.sha256) if index in self.copies else None
-            if index in self.copies and first is None:  # that one could not be read any more; this one may be
+            if index in self.copies and first is None:  # the earlier file could no longer be read
                 self.copies.remove(index)
                 self._submit(task)
             if first is not None:
@@ -272,7 +279,7 @@ class _Driver:
         near = self.seen.near(result.perceptual_hash)
         return Row(
             path,
-            sha256 if result.media_type else "",  # a hash of what could not be read again would be of nothing
+            sha256 if result.media_type else "",  # no hash for a file that could not be read again
             result.media_type,
             result.outcome.value,
             cell(result.score),
@@ -292,7 +299,7 @@ class _Driver:
         )
 
     def _keep(self, sha256: str, result: Result) -> None:
-        """Write a full report and a thumbnail; they are there before the row is."""
+        """Write the report and the thumbnail of a file; this happens before its row is written."""
         reports, thumbnails = self.folders
         if reports is not None and result.report:
             _put(reports / f"{sha256}.json", f"{result.report}\n".encode())
@@ -312,7 +319,7 @@ def _put(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the file cannot be written.
     """
     try:
         with replacing(path) as temporary:

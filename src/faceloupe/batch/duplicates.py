@@ -1,7 +1,8 @@
-"""Duplicates, found in the order of the inputs, so that no mark depends on which worker was faster.
+"""Duplicates, found in the order of the inputs, so that the result does not depend on the speed of the workers.
 
-Exact ones (the same SHA-256) are looked up in a table on disk, so that memory does not grow with them. Near ones are
-looked up among the perceptual hashes of earlier stills, 20 bytes each in memory, for the first ``MOST_HASHES`` of them.
+Exact duplicates (the same SHA-256) are looked up in a table on disk, so memory does not grow with the batch. Near
+duplicates are looked up among the perceptual hashes of the first ``MOST_HASHES`` images, which take 24 bytes of memory
+each.
 """
 
 import sqlite3
@@ -11,15 +12,15 @@ import numpy as np
 from faceloupe.batch.table import Place, Row
 from faceloupe.media.similarity import NEAR_BITS
 
-MOST_HASHES = 1_000_000  # 20 MB, and a millisecond a look-up
+MOST_HASHES = 1_000_000  # about 24 MB, and one millisecond per look-up
 _FIRST_HASHES = 1024
 
 
 class DuplicateIndex:
-    """What was written so far, by content."""
+    """An index of the rows written so far, by the content of their files."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)  # a private temporary file, gone when closed
+        self._database = sqlite3.connect("", isolation_level=None)  # a private temporary file, deleted on close
         self._database.execute("PRAGMA synchronous = OFF")
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE seen (sha256 BLOB PRIMARY KEY, offset, length) WITHOUT ROWID")
@@ -32,7 +33,7 @@ class DuplicateIndex:
         self._database.close()
 
     def add(self, row: Row, position: Place) -> None:
-        """Remember a row, if it is the first of its content."""
+        """Add a row to the index if it is the first row with its content."""
         if not row.sha256 or row.duplicate_of:
             return
         entry = (bytes.fromhex(row.sha256), *position)
@@ -46,13 +47,13 @@ class DuplicateIndex:
             self._count += 1
 
     def exact(self, sha256: str) -> Place | None:
-        """Return the first row of the same bytes; None where there is none."""
+        """Return the place of the first row with this SHA-256; None if there is none."""
         cursor = self._database.execute("SELECT offset, length FROM seen WHERE sha256 = ?", (bytes.fromhex(sha256),))
         row = cursor.fetchone()
         return Place(*row) if row else None
 
     def near(self, perceptual_hash: str) -> Place | None:
-        """Return the row of the still most like one, the first of several; None where none is within ``NEAR_BITS``."""
+        """Return the place of the first row with the most similar hash; None if none is within ``NEAR_BITS``."""
         if not perceptual_hash or not self._count:
             return None
         differing = np.bitwise_count(self._hashes[: self._count] ^ np.uint64(int(perceptual_hash, 16)))
@@ -60,8 +61,8 @@ class DuplicateIndex:
         return Place(*self._places[nearest].tolist()) if differing[nearest] <= NEAR_BITS else None
 
 
-class Written:
-    """The inputs that a table holds already, each as often as it stands there; on disk like ``DuplicateIndex``."""
+class ExistingRows:
+    """The paths of the inputs that already have rows, with the number of rows; on disk like ``DuplicateIndex``."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
@@ -74,12 +75,12 @@ class Written:
         self._database.close()
 
     def add(self, path: str) -> None:
-        """Note a path that the table holds."""
+        """Count a row with this path."""
         self._database.execute(
             "INSERT INTO written VALUES (?, 1) ON CONFLICT (path) DO UPDATE SET times = times + 1", (path,)
         )
 
-    def take(self, path: str) -> bool:
-        """Whether there is a row for the input that no other input has been matched with; it is matched now."""
+    def match(self, path: str) -> bool:
+        """Match an input with a row of the same path, and return whether an unmatched row was left."""
         done = self._database.execute("UPDATE written SET times = times - 1 WHERE path = ? AND times > 0", (path,))
         return done.rowcount > 0

@@ -1,4 +1,4 @@
-"""The files of a batch, listed lazily and in a stable order: as given, and folders by name."""
+"""The files of a batch, listed lazily and in a stable order: paths as given, and the files of a folder by name."""
 
 import os
 import stat
@@ -15,14 +15,14 @@ from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.media.sandbox.statements import list_embedded
 
 STANDARD_INPUT = "-"
-_LOOK = 64 * 1024  # bytes of a list in which a NUL must turn up if NULs separate: paths are far shorter
+_LOOK = 64 * 1024  # bytes of a list that are searched for a NUL as separator; paths are far shorter
 _CHUNK = 64 * 1024
 
 Skip = Callable[[os.stat_result], bool]
 
 
 def shown(path: str) -> str:
-    r"""Return a path as text: bytes that are no UTF-8 as ``\xff``; everything else as it is, line breaks too."""
+    r"""Return a path as text: bytes that are not UTF-8 become ``\xff``; all else, including line breaks, is kept."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -30,7 +30,7 @@ def refuse_missing(paths: Iterable[str]) -> None:
     """Refuse paths that do not exist.
 
     Raises:
-        UsageError: one of the paths named on the command line does not exist: a typing error, most likely.
+        UsageError: one of the paths does not exist, most likely because of a typing error.
     """
     for path in paths:
         if path != STANDARD_INPUT and not os.path.lexists(path):
@@ -38,14 +38,15 @@ def refuse_missing(paths: Iterable[str]) -> None:
 
 
 def listed(paths: Iterable[str], *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Task]:
-    """Every file below the paths, one by one; what cannot be looked into is listed with its problem.
+    """Yield every file below the paths; a folder or ZIP that cannot be read is yielded with its problem.
 
-    Only the names of one folder at each level, or of one ZIP, are held in memory.
+    Memory holds only the names in one folder at each level, or in one ZIP.
 
     Args:
-        paths: files, folders (searched wholly, links to folders aside), ZIPs; ``-`` reads more of them from ``stdin``.
-        stdin: a list of paths, one a line, or separated by NULs.
-        skip: whether a file or folder is not an input, such as the output.
+        paths: files, folders (searched recursively, without following links to folders in them) and ZIPs; ``-`` reads
+            more paths from ``stdin``.
+        stdin: a list of paths, one per line or separated by NULs.
+        skip: returns whether a file or folder is not an input, for example because it is the output.
     """
     for path in paths:
         if path == STANDARD_INPUT:
@@ -56,19 +57,19 @@ def listed(paths: Iterable[str], *, stdin: BinaryIO | None = None, skip: Skip = 
 
 
 def with_embedded(files: Iterable[Task], settings: Settings) -> Iterator[Task]:
-    """Yield files, and behind each what it holds besides its picture, as files of their own.
+    """Yield the files, each followed by the content that is embedded in it, as inputs of their own.
 
     Args:
-        files: as they are listed.
-        settings: with the limits.
+        files: the listed files.
+        settings: settings with the limits for reading.
     """
     reader = Reader(settings.max_bytes)
     try:
         for task in files:
             yield task
             try:
-                items = list_embedded(reader.holder(task), settings=settings)
-            except (EvidenceError, UsageError):  # whoever examines the file says what is wrong
+                items = list_embedded(reader.open_container(task), settings=settings)
+            except (EvidenceError, UsageError):  # the analysis of the file reports the problem
                 continue
             for piece in items:
                 if piece.is_file:
@@ -78,7 +79,7 @@ def with_embedded(files: Iterable[Task], settings: Settings) -> Iterator[Task]:
 
 
 def entries(stream: BinaryIO) -> Iterator[str]:
-    """Yield the paths of a list, separated by NULs if there is any, else by line ends; empty ones aside."""
+    """Yield the paths of a list that is separated by NULs if it has any, otherwise by line ends; skip empty paths."""
     pending = b""
     while len(pending) < _LOOK and (chunk := stream.read(_CHUNK)):
         pending += chunk
@@ -96,7 +97,7 @@ def entries(stream: BinaryIO) -> Iterator[str]:
 
 
 def _below(top: str, skip: Skip) -> Iterator[Task]:
-    levels = [iter([top])]  # not recursive: folders may be nested deeper than calls
+    levels = [iter([top])]  # a stack: folders may be nested deeper than function calls can be
     while levels:
         path = next(levels[-1], None)
         if path is None:
@@ -105,7 +106,7 @@ def _below(top: str, skip: Skip) -> Iterator[Task]:
         try:
             state = os.stat(path)
         except (OSError, ValueError):
-            yield Task(shown(path), path)  # whoever takes it in says why it cannot be read
+            yield Task(shown(path), path)  # the driver reports why it cannot be read
             continue
         if skip(state):
             continue

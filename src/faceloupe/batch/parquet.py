@@ -1,4 +1,4 @@
-"""The finished table as Parquet, with types."""
+"""The finished table as Parquet, with typed columns."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -10,16 +10,16 @@ import pyarrow.parquet as pq
 from faceloupe.batch.table import COLUMNS, Row, Table
 from faceloupe.report.write import publish_file
 
-_ROWS = 10_000  # held in memory together
+_ROWS = 10_000  # rows held in memory at a time
 _TYPES = {"score": pa.float64(), "log10_lr": pa.float64(), "duration_s": pa.float64(), "faces": pa.int64()}
 _SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in COLUMNS])
 
 
 def write(table: Table, path: Path) -> None:
-    """Write the rows of a table as Parquet, whole or not at all; an empty cell becomes null.
+    """Write the rows of a table as Parquet, either completely or not at all; an empty cell becomes null.
 
     Raises:
-        UsageError: the file is there already, or cannot be written.
+        UsageError: the file already exists, or cannot be written.
     """
     publish_file(lambda temporary: _fill(table, temporary), path)
 

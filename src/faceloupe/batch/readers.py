@@ -1,4 +1,4 @@
-"""Inputs taken in: identity for the driver, and the bytes for a worker."""
+"""Reading of inputs: their hash and media type for the driver, and their bytes for a worker."""
 
 import hashlib
 import os
@@ -12,13 +12,13 @@ from faceloupe.batch.archives import MAGICS, LastArchive
 from faceloupe.batch.tasks import Task
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError
-from faceloupe.media.embedded import EmbeddedItem, taken_out
+from faceloupe.media.embedded import EmbeddedItem, extract_as_file
 from faceloupe.media.evidence import Picture
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence, printable_name
 from faceloupe.media.formats import HEAD_BYTES, media_type, sniff
 
 _CHUNK = 1024 * 1024
-MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there
+MOST_SENT = 64 * 1024 * 1024  # largest file that is sent to another machine, which must read larger files itself
 TOO_MUCH_MEMORY = "The file needs more memory than there is; analyze it alone or on a larger machine."
 NESTED = "This is a ZIP inside a ZIP and was not opened; unpack the outer one and give the inner one."
 CHANGED = "The file changed while the batch ran, so no result would match its hash; analyze it again."
@@ -35,13 +35,13 @@ _MACOS_ARCHIVE = "a system file of macOS (__MACOSX: metadata of the other files 
 
 
 def system_file(path: str, format_name: str | None) -> str:
-    """Say what a file is that a system wrote for itself; empty for others.
+    """Return a description of a file that an operating system wrote for its own use; empty for other files.
 
-    A picture or a video is none of them, whatever its name.
+    A picture or a video is never a system file, whatever its name.
 
     Args:
-        path: of the file, or its name in an archive.
-        format_name: the format that its content shows.
+        path: path of the file, or its name in an archive.
+        format_name: format detected from its content; None if it is unknown.
     """
     if format_name not in (None, "Apple metadata"):
         return ""
@@ -54,29 +54,29 @@ def system_file(path: str, format_name: str | None) -> str:
 
 
 class Reader:
-    """Reads inputs. Not to be shared between threads: it keeps the last ZIP open."""
+    """Reads inputs. Threads must not share it, because it keeps the last ZIP open."""
 
     def __init__(self, max_bytes: int, spool: Path | None = None) -> None:
         """Create a reader without an open ZIP.
 
         Args:
-            max_bytes: of an image, see ``Settings``.
-            spool: folder for videos taken out of ZIPs; the system's for temporary files where None.
+            max_bytes: largest size of an image, see ``Settings``.
+            spool: folder for videos that are copied out of ZIPs; None for the system's temporary folder.
         """
         self._archives = LastArchive()
         self._max_bytes = max_bytes
         self._spool = spool
 
     def close(self) -> None:
-        """Close the ZIP that is open, if one is."""
+        """Close the open ZIP, if there is one."""
         self._archives.close()
 
     def identify(self, task: Task, step: Callable[[], None] = lambda: None) -> Task:
-        """Return the task with its hash and media type, read without keeping the bytes, or with its problem.
+        """Return the task with its hash and media type, or with its problem; the bytes are read but not kept.
 
         Args:
-            task: as it was listed.
-            step: called now and then; what it raises ends the work.
+            task: the task as listed.
+            step: called at intervals; it may raise an exception to stop the work.
         """
         if task.problem:
             return task
@@ -89,13 +89,13 @@ class Reader:
             evidence = open_evidence(Path(task.path), max_bytes=0, step=lambda _: step()).evidence
         except (UsageError, EvidenceError) as problem:
             return replace(task, problem=str(problem))
-        except MemoryError:  # of a ZIP's member, which may ask for gigabytes before a byte of it is read
+        except MemoryError:  # a member of a ZIP may request gigabytes before any of its bytes are read
             return replace(task, problem=TOO_MUCH_MEMORY)
         kind = system_file(task.path, evidence.format)
         return replace(task, sha256=evidence.sha256, media_type=evidence.media_type, system_file=kind)
 
     def sendable(self, task: Task) -> Task:
-        """Return the task with its bytes, where they can be read and are few enough to be sent to another machine."""
+        """Return the task with its bytes if they can be read and are at most ``MOST_SENT``; otherwise unchanged."""
         try:
             if task.embedded is not None:
                 own = self._embedded(task, task.embedded)
@@ -108,11 +108,11 @@ class Reader:
                 with self._archives(task.path).open(task.member) as stream:
                     content = stream.read(MOST_SENT + 1)
         except (OSError, EvidenceError, UsageError):
-            return task  # whoever carries it out meets the same, and says so
+            return task  # the worker meets the same error, and reports it
         return replace(task, content=content) if len(content) <= MOST_SENT else task
 
-    def holder(self, task: Task) -> EvidenceFile:
-        """Take in a picture that may hold more than its picture.
+    def open_container(self, task: Task) -> EvidenceFile:
+        """Open a file that may contain embedded content.
 
         Raises:
             UsageError: the file cannot be read.
@@ -128,7 +128,7 @@ class Reader:
             return evidence_from_bytes(stream.read(), task.name, max_bytes=max_bytes)
 
     def _embedded(self, task: Task, embedded: EmbeddedItem) -> EvidenceFile:
-        return taken_out(self.holder(task), embedded, max_bytes=self._max_bytes)
+        return extract_as_file(self.open_container(task), embedded, max_bytes=self._max_bytes)
 
     def _identify_member(self, task: Task, member: int, step: Callable[[], None]) -> Task:
         digest, head = hashlib.sha256(), bytearray()
@@ -148,29 +148,33 @@ class Reader:
         )
 
     def take(self, task: Task) -> "OpenedTask":
-        """Take in the bytes of a task.
+        """Open the file of a task.
 
         Raises:
             UsageError: the file cannot be read.
-            EvidenceError: it is not what the driver hashed, or the member of a ZIP cannot be read.
+            EvidenceError: the bytes are not those that the driver hashed, or the member of a ZIP cannot be read.
         """
         max_bytes = self._max_bytes
         if task.content is not None:
             limit = max_bytes if task.media_type == "image" else MOST_SENT
-            return OpenedTask(task, _held(evidence_from_bytes(task.content, task.name, max_bytes=limit), task))
+            return OpenedTask(
+                task, _refuse_changed(evidence_from_bytes(task.content, task.name, max_bytes=limit), task)
+            )
         if task.embedded is not None:
-            return OpenedTask(task, _held(self._embedded(task, task.embedded), task))
+            return OpenedTask(task, _refuse_changed(self._embedded(task, task.embedded), task))
         if task.member is None:
-            return OpenedTask(task, _held(open_evidence(Path(task.path), max_bytes=max_bytes), task))
+            return OpenedTask(task, _refuse_changed(open_evidence(Path(task.path), max_bytes=max_bytes), task))
         archive = self._archives(task.path)
         with archive.open(task.member) as stream:
             if task.media_type == "image" and archive.size(task.member) <= max_bytes:
-                return OpenedTask(task, _held(evidence_from_bytes(stream.read(), task.name, max_bytes=max_bytes), task))
+                return OpenedTask(
+                    task, _refuse_changed(evidence_from_bytes(stream.read(), task.name, max_bytes=max_bytes), task)
+                )
             descriptor, spooled = tempfile.mkstemp(prefix="faceloupe-", dir=self._spool)
             try:
                 with os.fdopen(descriptor, "wb") as writing:
                     shutil.copyfileobj(stream, writing, _CHUNK)
-                evidence_file = _held(open_evidence(Path(spooled), max_bytes=max_bytes), task)
+                evidence_file = _refuse_changed(open_evidence(Path(spooled), max_bytes=max_bytes), task)
                 evidence = replace(evidence_file.evidence, name=printable_name(task.name))
                 return OpenedTask(task, replace(evidence_file, evidence=evidence), Path(spooled))
             except BaseException:
@@ -180,12 +184,14 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class OpenedTask:
-    """A task with its bytes, and what was decoded of them before its turn.
+    """A task with its open file, and the picture of an image that was decoded ahead.
 
     Attributes:
-        spooled: temporary copy of a member that is too large for the memory; None where there is none.
-        picture: of an image; None before it is decoded, and where it cannot be.
-        problem: why it cannot be decoded; None where nothing was tried or it could.
+        task: the task.
+        evidence_file: the open file.
+        spooled: temporary copy of a ZIP member that is not held in memory; None if there is none.
+        picture: picture of an image; None before it is decoded, and if it cannot be decoded.
+        problem: why the image cannot be decoded; None if it was decoded, or decoding was not tried.
     """
 
     task: Task
@@ -195,18 +201,22 @@ class OpenedTask:
     problem: EvidenceError | None = None
 
     def decoded(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture:
-        """Return the decoded picture; see ``media.sandbox.image.Decode``."""
+        """Return the picture that was decoded ahead; see ``media.sandbox.image.Decode``.
+
+        Raises:
+            EvidenceError: the image cannot be decoded, or the file is a video.
+        """
         if self.picture is None:
             raise self.problem or EvidenceError("A video was asked for as an image.")
         return self.picture
 
     def release(self) -> None:
-        """Remove the temporary copy."""
+        """Delete the temporary copy, if there is one."""
         if self.spooled is not None:
             self.spooled.unlink(missing_ok=True)
 
 
-def _held(evidence_file: EvidenceFile, task: Task) -> EvidenceFile:
+def _refuse_changed(evidence_file: EvidenceFile, task: Task) -> EvidenceFile:
     if evidence_file.evidence.sha256 != task.sha256:
         raise EvidenceError(CHANGED)
     return evidence_file

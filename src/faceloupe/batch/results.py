@@ -1,4 +1,4 @@
-"""A table of a batch, read back: its rows for a page, and the files behind them."""
+"""The table of a batch, read back: its rows for a page, and the files that the rows describe."""
 
 import csv
 import io
@@ -21,8 +21,8 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.types import Outcome
 
-MOST_ROWS = 200_000  # that are read back: what a page can hold; the CSV holds all
-SORTS: dict[str, tuple[str, bool]] = {  # for people -> column and whether it ascends
+MOST_ROWS = 200_000  # most rows that are read back, because a page cannot hold more; the CSV has all of them
+SORTS: dict[str, tuple[str, bool]] = {  # label -> column, and whether the order is ascending
     "File order": ("", True),
     "Score, highest first": ("score", False),
     "Score, lowest first": ("score", True),
@@ -34,11 +34,11 @@ _NUMBERS = ("score", "log10_lr", "faces", "duration_s")
 
 @dataclass(frozen=True, eq=False)
 class BatchResults:
-    """Rows of a table as they were at one moment.
+    """The rows of a table at one moment.
 
     Attributes:
-        rows: text columns as text, empty where nothing is known; numbers as floats, NaN likewise.
-        whole: whether these are all rows.
+        rows: text columns as strings, empty if unknown; numeric columns as floats, NaN if unknown.
+        whole: whether these are all rows of the table.
     """
 
     rows: pd.DataFrame
@@ -46,10 +46,10 @@ class BatchResults:
 
     @classmethod
     def read(cls, table: Path) -> "BatchResults":
-        """Read a table; one that is being written gives the rows written so far.
+        """Read a table; if it is still being written, read the rows written so far.
 
         Raises:
-            UsageError: it cannot be read.
+            UsageError: the table cannot be read.
         """
         types = dict.fromkeys(_TEXTS, str) | dict.fromkeys(_NUMBERS, float)
         try:
@@ -60,10 +60,10 @@ class BatchResults:
                 na_values={name: [""] for name in _NUMBERS},
                 keep_default_na=False,
                 nrows=MOST_ROWS + 1,
-                on_bad_lines="skip",  # the last one, cut where it is being written
+                on_bad_lines="skip",  # the last row is incomplete while it is being written
                 encoding_errors="replace",
             )
-        except (FileNotFoundError, pd.errors.EmptyDataError):  # it is only just being begun
+        except (FileNotFoundError, pd.errors.EmptyDataError):  # the batch has only just begun
             return cls(pd.DataFrame({name: [] for name in types}), True)
         except (OSError, ValueError) as problem:
             raise UsageError(f"The table of the batch cannot be read ({problem}); run the batch again.") from problem
@@ -71,28 +71,28 @@ class BatchResults:
         return cls(rows.iloc[:MOST_ROWS].reset_index(drop=True), len(rows) <= MOST_ROWS)
 
     def without(self, hashes: Collection[str]) -> "BatchResults":
-        """Return the results without the rows of some evidence."""
+        """Return the results without the rows of the evidence with these SHA-256 hashes."""
         remaining = ~self.rows["sha256"].isin(hashes)
         return self if remaining.all() else BatchResults(self.rows[remaining].reset_index(drop=True), self.whole)
 
     @property
     def model(self) -> str | None:
-        """Id of the model that all scores are of; None where there are no rows."""
+        """Id of the model that made all scores; None if there are no rows."""
         return self.rows["model_id"].iloc[0] if len(self.rows) else None
 
     @cached_property
     def counts(self) -> dict[Outcome, int]:
-        """Rows by outcome, every outcome named."""
+        """Number of rows for every outcome."""
         rows_by_outcome = self.rows["outcome"].value_counts()
         return {outcome: int(rows_by_outcome.get(outcome.value, 0)) for outcome in Outcome}
 
     def scores(self, outcome: Outcome) -> np.ndarray:
-        """(N,) float64 scores of the rows of an outcome, 0..1."""
+        """Return the scores of the scored rows with an outcome, (N,) float64, 0..1."""
         scores: np.ndarray = self.rows.loc[self.rows["outcome"] == outcome.value, "score"].dropna().to_numpy()
         return scores
 
     def chosen(self, *, outcome: Outcome | None = None, search: str = "", sort: str = "") -> pd.DataFrame:
-        """Rows of an outcome whose path, hash or reason holds a text, in an order of ``SORTS``."""
+        """Return the rows with an outcome whose path, hash or reason contains a text, in an order of ``SORTS``."""
         rows = self.rows
         if outcome is not None:
             rows = rows[rows["outcome"] == outcome.value]
@@ -104,10 +104,10 @@ class BatchResults:
 
 
 def csv_without(table: Path, hashes: Collection[str]) -> bytes:
-    """Return a table as it lies on disk, without the rows of some evidence.
+    """Return the bytes of a table on disk, without the rows of the evidence with these SHA-256 hashes.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: the table cannot be read.
     """
     try:
         content = table.read_bytes()
@@ -122,22 +122,22 @@ def csv_without(table: Path, hashes: Collection[str]) -> bytes:
 
 
 class Sources:
-    """The files behind rows of a table, taken in once more; where they lie is listed once for all of them."""
+    """The files that rows of a table describe, opened again; the inputs are listed only once for all rows."""
 
-    def __init__(self, order: BatchSpec, paths: Collection[str], settings: Settings) -> None:
-        """Name the rows; nothing is listed before a file is taken.
+    def __init__(self, spec: BatchSpec, paths: Collection[str], settings: Settings) -> None:
+        """Choose the rows; the inputs are listed when the first file is opened.
 
         Args:
-            order: of the batch.
-            paths: as they stand in the rows.
-            settings: with the limits.
+            spec: specification of the batch.
+            paths: paths in the chosen rows.
+            settings: settings with the limits for reading.
         """
-        self._order, self._paths, self._settings = order, frozenset(paths), settings
+        self._spec, self._paths, self._settings = spec, frozenset(paths), settings
 
     @cached_property
     def _tasks(self) -> dict[str, Task]:
         behind: dict[str, Task] = {}
-        for task in inputs(self._order):
+        for task in inputs(self._spec):
             for file in self._with_embedded(task):
                 if (path := cell(file.shown)) in self._paths:
                     behind.setdefault(path, file)
@@ -146,21 +146,21 @@ class Sources:
         return behind
 
     def _with_embedded(self, task: Task) -> Iterable[Task]:
-        """Yield a file, and what it holds besides its picture where that is asked for."""
+        """Return a file, and the content embedded in it if one of the rows describes such content."""
         within = f"{cell(task.shown)}!"
-        asked = self._order.embedded and any(path.startswith(within) for path in self._paths)
+        asked = self._spec.embedded and any(path.startswith(within) for path in self._paths)
         return with_embedded([task], self._settings) if asked else [task]
 
     def take(self, path: str, sha256: str, media_type: str) -> EvidenceFile:
-        """Take in the file behind a row.
+        """Open the file that a row describes.
 
         Args:
-            path: as it stands in the row.
-            sha256: likewise.
-            media_type: likewise.
+            path: path in the row.
+            sha256: SHA-256 in the row.
+            media_type: media type in the row.
 
         Raises:
-            FaceLoupeError: it is not there any more, is not what it was, or is a video in a ZIP.
+            FaceLoupeError: the file no longer exists, cannot be read, has changed, or is a video in a ZIP.
         """
         task = self._tasks.get(path)
         if task is None or task.problem:

@@ -1,6 +1,6 @@
-"""The batches of the app, each in a folder of its own: what it is of, its uploads, its table, its thumbnails.
+"""The batches of the app, each in its own folder: its description, uploads, table, reports and thumbnails.
 
-What lies here survives a refresh, a change of page and the server. A batch that was cut short is taken up again.
+The folders outlive a refresh, a change of page and the server. An interrupted batch is resumed.
 """
 
 import json
@@ -22,24 +22,24 @@ from faceloupe.report.write import publish_file
 
 _RECORD, _TABLE, _UPLOADS, _THUMBNAILS, _REPORTS = "batch.json", "table.csv", "uploads", "thumbnails", "reports"
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
-_LONGEST_NAME = 120  # characters; file systems take 255 bytes
+_LONGEST_NAME = 120  # characters; file systems allow 255 bytes
 _CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch.
+    """One batch of the app.
 
     Attributes:
-        id: when it was made, and something random.
-        name: for people.
-        created_utc: when, ISO 8601.
-        paths: files, folders and ZIPs that it is of.
-        root: folder whose name is left out of theirs; empty where none is.
-        folder: where it lies.
-        effort: that is made, see ``Settings``; empty where that was not kept, as in batches of version 0.4.0.
-        model: that scores in its place, likewise.
-        embedded: whether what a file holds besides its picture has a row of its own.
+        id: time of creation and a random suffix.
+        name: name for display.
+        created_utc: time of creation, ISO 8601.
+        paths: files, folders and ZIPs to analyze.
+        root: folder that paths are shown relative to; empty if there is none.
+        folder: folder of the batch.
+        effort: effort of the analyses, see ``Settings``; empty if it was not stored, as in batches of version 0.4.0.
+        model: id of a model that scores instead, see ``Settings``; empty if the effort decides, or it was not stored.
+        embedded: whether the content embedded in a file gets rows of its own.
     """
 
     id: str
@@ -54,30 +54,30 @@ class Batch:
 
     @property
     def table(self) -> Path:
-        """The CSV; not there before the batch has begun."""
+        """Path of the CSV; the file does not exist before the batch has begun."""
         return self.folder / _TABLE
 
     def thumbnail(self, sha256: str) -> Path:
-        """Small JPEG of a file; not there where it could not be decoded."""
+        """Return the path of the thumbnail of a file; it does not exist if the file could not be decoded."""
         return self.folder / _THUMBNAILS / f"{sha256}.jpg"
 
     def report(self, sha256: str) -> Report | None:
-        """Return the report of a file; None where there is none, as in batches of version 0.4.0, or it is damaged."""
+        """Return the report of a file; None if it is damaged or missing, as in batches of version 0.4.0."""
         try:
             return Report.from_json((self.folder / _REPORTS / f"{sha256}.json").read_text(encoding="utf-8"))
         except (OSError, ReportError):
             return None
 
     def settings(self, others: Settings) -> Settings:
-        """Return the settings to run with: model and effort of the time the batch was made, the others as given.
+        """Return the settings for the run: the effort and model stored with the batch, and otherwise ``others``.
 
         Raises:
-            UsageError: there is no such effort.
+            UsageError: the stored effort does not exist.
         """
         return replace(others, effort=self.effort, model=self.model) if self.effort else others
 
-    def order(self) -> BatchSpec:
-        """Return the batch to start or to continue."""
+    def spec(self) -> BatchSpec:
+        """Return the specification to start or resume the batch."""
         return BatchSpec(
             self.paths,
             self.table,
@@ -90,13 +90,13 @@ class Batch:
 
 
 class BatchStore:
-    """The folder of all batches. Any thread and process may use it."""
+    """The folder of all batches. Several threads and processes may use it."""
 
     def __init__(self, folder: Path) -> None:
         """Use a folder of batches.
 
         Args:
-            folder: made when the first batch is.
+            folder: the folder; it is created with the first batch.
         """
         self._folder = folder
 
@@ -111,19 +111,20 @@ class BatchStore:
         embedded: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Batch:
-        """Make a batch; nothing is examined yet.
+        """Create a batch, without running it.
 
         Args:
-            name: for people.
-            settings: that say what scores, which is kept with the batch; where None, it is left to whoever begins it.
-            paths: files, folders and ZIPs that are read where they lie.
-            root: folder that these are offered from; its name is left out of theirs.
-            uploads: names and contents of files, of which copies are kept with the batch.
+            name: name for display.
+            settings: settings whose effort and model are stored with the batch; None stores none, so those of the run
+                apply.
+            paths: files, folders and ZIPs, which are read in place.
+            root: folder that contains ``paths``; they are shown relative to it.
+            uploads: names and contents of files, which are copied into the folder of the batch.
             embedded: see ``Batch``.
             now: returns the current time.
 
         Raises:
-            UsageError: there is nothing in it, or it cannot be kept; then nothing is.
+            UsageError: the batch has no files, or cannot be stored; nothing remains of it then.
         """
         made = now()
         batch_id = f"{made:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -159,7 +160,7 @@ class BatchStore:
         return batch
 
     def all(self) -> list[Batch]:
-        """Return the batches, the newest first."""
+        """Return all batches, newest first."""
         try:
             names = sorted((path.name for path in self._folder.iterdir()), reverse=True)
         except OSError:
@@ -167,7 +168,7 @@ class BatchStore:
         return [batch for batch in map(self.get, names) if batch is not None]
 
     def get(self, batch_id: str) -> Batch | None:
-        """Return the batch of that id; None where there is none, or no whole one."""
+        """Return the batch with this id; None if it does not exist or is incomplete."""
         if not _ID.fullmatch(batch_id):
             return None
         folder = self._folder / batch_id
@@ -180,11 +181,11 @@ class BatchStore:
             return None
 
     def remove(self, batch: Batch) -> None:
-        """Delete a batch: its table, its thumbnails and its copies of uploads. Files that were named stay."""
+        """Delete the folder of a batch with its table, reports, thumbnails and uploads; files given by path remain."""
         shutil.rmtree(batch.folder, ignore_errors=True)
 
     def _keep(self, folder: Path, uploads: Iterable[tuple[str, BinaryIO]]) -> Iterable[Path]:
-        """Copy uploads, in their order; of several of one name each lies in a folder of its own."""
+        """Copy the uploads and yield the paths of the copies, in order; a repeated name gets its own subfolder."""
         for number, (name, content) in enumerate(uploads, 1):
             shown = printable_name(name).replace("/", "\ufffd").replace("\\", "\ufffd")[-_LONGEST_NAME:]
             safe = shown.encode("utf-8")[-200:].decode("utf-8", "ignore").lstrip(".") or "unnamed"

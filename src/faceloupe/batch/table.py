@@ -1,4 +1,4 @@
-"""The table of a batch: a CSV that grows by whole rows, survives a kill at any moment, and can be taken up again."""
+"""The table of a batch: a CSV that grows by whole rows, survives a kill at any moment, and can be resumed."""
 
 import contextlib
 import csv
@@ -29,12 +29,12 @@ CONTRACT = (
     "tool_version",
 )
 COLUMNS = (*CONTRACT, "duplicate_of", "near_duplicate_of", "perceptual_hash", "effort", "provenance", "generator")
-_SYNC_S = 1.0  # a power failure costs no more than the rows of this time
+_SYNC_S = 1.0  # a power failure loses at most the rows of this time
 _CHUNK = 1024 * 1024
 
 
 class Row(NamedTuple):
-    """One row as text, as it stands in the table: formulas neutralized, nothing for what is not known."""
+    """One row as text, as written to the table: formulas are neutralized, and unknown values are empty."""
 
     path: str
     sha256: str
@@ -57,34 +57,35 @@ class Row(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a row stands in the table, bytes."""
+    """Position of a row in the table: offset and length in bytes."""
 
     offset: int
     length: int
 
 
 def cell(value: object) -> str:
-    """Return a value as it stands in a cell."""
+    """Return the text of a cell; empty for None."""
     return "" if value is None else str(neutral(value))
 
 
 def line(cells: Sequence[str]) -> bytes:
-    """Return a row as bytes: RFC 4180, UTF-8."""
+    """Return a row as CSV bytes: RFC 4180, UTF-8."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\r\n").writerow(cells)
     return stream.getvalue().encode()
 
 
 def header() -> bytes:
-    """Return the first line of a table, behind the byte order mark by which spreadsheets know the encoding."""
+    """Return the first line of a table, after a byte order mark that tells spreadsheets the encoding."""
     return line(COLUMNS).decode().encode(ENCODING)
 
 
 def _row(content: bytes) -> Row:
-    """Read a row.
+    """Parse a row.
 
     Raises:
-        ValueError: it is not the row of a batch: another number of cells, a number or a hash that is none, no UTF-8.
+        ValueError: the bytes are not a row of a batch table: wrong number of cells, invalid number or hash, or not
+            UTF-8.
     """
     try:
         cells, *others = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
@@ -102,23 +103,23 @@ def _row(content: bytes) -> Row:
 
 
 class Table:
-    """A CSV open for appending; no other batch may write it meanwhile.
+    """A CSV that is open for appending; no other batch can write to it at the same time.
 
-    Each row goes to the system in one piece, so that a killed process leaves whole rows. Where a piece is cut all the
-    same (a full disk, a power failure), the rest is removed: at once, or when the table is taken up again.
+    Each row is passed to the operating system in one piece, so a killed process leaves whole rows. If a row is cut off
+    for another reason (full disk, power failure), its remains are removed at once or when the table is resumed.
     """
 
     def __init__(self, path: Path, *, resume: bool, clock: Callable[[], float] = time.monotonic) -> None:
         """Open the table for writing.
 
         Args:
-            path: of the CSV file.
-            resume: take up the table if there is one.
-            clock: returns seconds, steadily rising.
+            path: path of the CSV file.
+            resume: whether to continue the table if the file exists.
+            clock: monotonic clock in seconds.
 
         Raises:
-            UsageError: there is a file already and it was not to be continued, it is not the table of a batch, another
-                batch writes it, or it cannot be written.
+            UsageError: the file exists and is not to be continued, is not a batch table, is being written by another
+                batch, or cannot be written.
         """
         self._path, self._clock, self._synced = path, clock, clock()
         try:
@@ -140,21 +141,21 @@ class Table:
 
     @property
     def identity(self) -> tuple[int, int]:
-        """Device and number of the file."""
+        """Device and inode number of the file."""
         state = os.fstat(self._descriptor)
         return state.st_dev, state.st_ino
 
     def close(self) -> None:
-        """Close the file and let other processes write it."""
+        """Close the file, so that other batches can write to it."""
         with contextlib.suppress(OSError):
             os.fsync(self._descriptor)
         os.close(self._descriptor)
 
     def add(self, row: Row) -> Place:
-        """Append a row.
+        """Append a row, and return its place.
 
         Raises:
-            UsageError: the disk is full or the file cannot be written; the table holds whole rows all the same.
+            UsageError: the disk is full or the file cannot be written; the table still consists of whole rows.
         """
         content = line(row)
         position = Place(self._size, len(content))
@@ -165,10 +166,10 @@ class Table:
         return position
 
     def at(self, position: Place) -> Row:
-        """Read a row back.
+        """Read the row at a place.
 
         Raises:
-            UsageError: something else has changed the table.
+            UsageError: another program has changed the table.
         """
         try:
             return _row(os.pread(self._descriptor, position.length, position.offset))
@@ -176,10 +177,10 @@ class Table:
             raise UsageError(f"{self._path} was changed while the batch ran; start a new table.") from None
 
     def rows(self) -> Iterator[tuple[Row, Place]]:
-        """All rows from the first on, and where they stand.
+        """Yield all rows in order, with their places.
 
         Raises:
-            UsageError: something else than a batch has written one of them, such as a spreadsheet.
+            UsageError: a row is not one of a batch table, for example because a spreadsheet program saved the file.
         """
         for number, (content, position) in enumerate(self._records()):
             if number:
@@ -196,13 +197,13 @@ class Table:
         except OSError as problem:
             if problem.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise UsageError(f"Another batch is writing to {self._path}; wait until it has finished.") from None
-            # A file system without locks: nothing is lost as long as one batch writes the file.
+            # Some file systems have no locks. Nothing is lost there as long as only one batch writes the file.
 
     def _whole_rows(self) -> int:
-        """Cut what follows the last whole row; bytes that are left.
+        """Truncate the file after its last whole row, and return the new size in bytes.
 
         Raises:
-            UsageError: the file is not the table of a batch.
+            UsageError: the file is not a batch table.
         """
         end = 0
         for number, (content, position) in enumerate(self._records()):
@@ -224,7 +225,7 @@ class Table:
         return os.fstat(self._descriptor).st_size
 
     def _records(self) -> Iterator[tuple[bytes, Place]]:
-        r"""Whole records: up to a CR LF that is not quoted, that is, after an even number of quotes."""
+        """Yield the whole records, with their places; an unquoted CR LF (after an even number of quotes) ends each."""
         pending, offset, searched, position = b"", 0, 0, 0
         while chunk := os.pread(self._descriptor, _CHUNK, position):
             position += len(chunk)
@@ -241,7 +242,7 @@ class Table:
     def _append(self, content: bytes) -> None:
         try:
             written = 0
-            while written < len(content):  # cut short by a full disk, the next attempt names the cause
+            while written < len(content):  # a full disk cuts a write short; the next one raises the error
                 written += os.pwrite(self._descriptor, content[written:], self._size + written)
         except OSError as problem:
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What passes between the driver of a batch and its workers: small, picklable, frozen."""
+"""Messages between the driver of a batch and its workers: small, picklable and frozen."""
 
 import os
 from dataclasses import dataclass, field
@@ -11,21 +11,22 @@ from faceloupe.types import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file of a batch: where its bytes lie, then what the driver learns of them.
+    """One file of a batch: where its bytes are, and what the driver has learned about it.
 
     Attributes:
-        shown: the path as it stands in the table, ``archive.zip!inner/name.jpg`` for the member of a ZIP.
-        path: of the file, or of the ZIP.
-        member: number of the member in the ZIP's directory, from 0; None for a file.
-        member_name: its name there; empty for a file.
-        embedded: content of that file which is examined in its place; None where the file itself is.
-        problem: why it cannot be examined; empty where nothing is known that prevents it.
-        system_file: what it is, where a system wrote it for itself: there is nothing to examine then; else empty.
-        sha256: of the bytes when the driver read them; others are not examined under this name. Empty before they are
-            read, and where they could not be.
-        media_type: ``image`` or ``video``; empty likewise.
-        index: place of its row in this run, from 0; -1 before it has one.
-        content: the bytes, for a worker that may not see the file; None where it reads them itself.
+        shown: path as shown in the table, ``archive.zip!inner/name.jpg`` for the member of a ZIP.
+        path: path of the file, or of the ZIP.
+        member: number of the member in the directory of the ZIP, from 0; None for a file outside of a ZIP.
+        member_name: name of the member in the ZIP; empty for a file outside of a ZIP.
+        embedded: embedded content to analyze instead of the file; None to analyze the file itself.
+        problem: why the file cannot be analyzed; empty if no problem is known.
+        system_file: description of a file that an operating system wrote for its own use, which is not analyzed; empty
+            for other files.
+        sha256: hash of the bytes when the driver read them; a worker refuses other bytes. Empty before the file is
+            read, and if it cannot be read.
+        media_type: ``image`` or ``video``; empty before the file is read, and if it cannot be read.
+        index: number of its row in this run, from 0; -1 before it has one.
+        content: the bytes, for a worker that may not have access to the file; None if the worker reads them itself.
     """
 
     shown: str
@@ -42,28 +43,28 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Without the folders, as it stands in reports."""
+        """Name of the file without folders, as shown in reports."""
         return os.path.basename(self.path) + (f"!{self.member_name}" if self.member is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was found in one file.
+    """The result of one file.
 
     Attributes:
-        media_type: ``image`` or ``video``; empty where the file could not be read, or not as it was hashed.
+        media_type: ``image`` or ``video``; empty if the file could not be read, or differs from what was hashed.
         outcome: see ``Outcome``.
-        reason: of the outcome.
-        score: calibrated P(manipulated), 0..1; None where nothing was scored.
-        log10_lr: bounded log10 of the likelihood ratio; None likewise.
-        faces: faces of an image, tracks of a video; None for the outcome ``error``.
-        duration_s: of a video; None for an image.
-        perceptual_hash: of an image, 64 bits as 16 hexadecimal digits; empty where it could not be decoded, and for a
-            video.
-        report: the canonical report as JSON; empty where it was not asked for or there is none.
-        thumbnail: small JPEG; likewise.
-        provenance: state of the Content Credentials; empty where the file could not be read.
-        generator: the generator that the file claims to be made with; empty where it claims none.
+        reason: reason for the outcome.
+        score: calibrated P(manipulated), 0..1; None if nothing was scored.
+        log10_lr: bounded log10 of the likelihood ratio; None if nothing was scored.
+        faces: number of faces in an image or tracks in a video; None for the outcome ``error``.
+        duration_s: duration of a video; None for an image.
+        perceptual_hash: 64-bit hash of an image as 16 hexadecimal digits; empty for a video, and if the image could not
+            be decoded.
+        report: the canonical report as JSON; empty if it was not requested, or there is none.
+        thumbnail: a small JPEG; empty if it was not requested, or there is none.
+        provenance: state of the Content Credentials; empty if the file could not be read.
+        generator: the generator that the file claims to be made with; empty if it claims none.
     """
 
     media_type: str
@@ -82,14 +83,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a worker needs to start.
+    """The configuration that a worker needs to start.
 
     Attributes:
-        settings: of every analysis.
+        settings: settings of every analysis.
         weights: folder of the model records and weights.
-        reports: whether results carry the canonical report.
-        thumbnails: whether they carry a small picture.
-        spool: folder for videos taken out of ZIPs while they are examined; a private one of the system where None.
+        reports: whether results include the canonical report.
+        thumbnails: whether results include a thumbnail.
+        spool: folder for copies of videos from ZIPs during their analysis; None for the system's temporary folder.
     """
 
     settings: Settings
@@ -100,5 +101,5 @@ class WorkerConfig:
 
 
 def failed(media_type: str, reason: str) -> Result:
-    """Return the result for a file that cannot be examined."""
+    """Return the result for a file that cannot be analyzed."""
     return Result(media_type, Outcome.ERROR, reason)

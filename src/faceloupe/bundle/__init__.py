@@ -1,1 +1,1 @@
-"""Bundles: a case as one signed ZIP, written, and checked by whoever receives it."""
+"""Bundles: a case as one signed ZIP, which its recipient can verify."""

@@ -1,4 +1,4 @@
-"""Whether the members of a bundle agree: the case, its items, the log, and the files that they name."""
+"""Consistency of the members of a bundle: the case, its items, the log, and the files that they name must agree."""
 
 import json
 from collections import Counter
@@ -23,17 +23,17 @@ from faceloupe.report.case_schema import (
     SignOffRecord,
 )
 
-_STATEMENTS = (Action.NOTE, Action.DECISION, Action.SIGN_OFF)  # what people say
+_STATEMENTS = (Action.NOTE, Action.DECISION, Action.SIGN_OFF)  # written by people
 
 
 def log_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
-    """Check ``log.jsonl``: its chain, and its end.
+    """Check the hash chain of ``log.jsonl``, and its end against the manifest.
 
     Yields:
-        What is wrong, one sentence each.
+        The problems, one sentence each.
 
     Raises:
-        BundleError: it cannot be read, or a line of it is not an entry.
+        BundleError: the member cannot be read, or one of its lines is not a log entry.
     """
     chain = check(_entries(archive, manifest), ExpectedHeads(Head(manifest.case_id, *_end(manifest))))
     if not chain.ok:
@@ -49,7 +49,7 @@ def _entries(archive: Archive, manifest: Manifest) -> Iterator[Entry]:
         values = format.parsed(line, f"Line {number} of {format.LOG}")
         try:
             entry = Entry.of(manifest.case_id, values)
-            same = f"{canonical(msgspec.to_builtins(entry.stated()))}\n".encode() == line
+            same = f"{canonical(msgspec.to_builtins(entry.to_record()))}\n".encode() == line
         except (msgspec.ValidationError, TypeError, ValueError, RecursionError):
             same = False
         if not same:
@@ -60,13 +60,13 @@ def _entries(archive: Archive, manifest: Manifest) -> Iterator[Entry]:
 def case_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
     """Compare the case and its items with the log and with the members that they name.
 
-    All are read a piece at a time: of an item and of an entry no more than its hashes is kept.
+    Items and reports are read one at a time, and are not kept in memory.
 
     Yields:
-        What one of them has and the other has not, one sentence each.
+        The differences, one sentence each.
 
     Raises:
-        BundleError: a member cannot be read, or does not have the form it should.
+        BundleError: a member cannot be read, or does not have the expected form.
     """
     try:
         yield from _Consistency(archive, manifest).problems()
@@ -76,16 +76,16 @@ def case_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
 
 
 class _Consistency:
-    """What the log tells, and what has been read so far of the case record."""
+    """What the log records, and what has been read so far from the case record."""
 
     def __init__(self, archive: Archive, manifest: Manifest) -> None:
         self._archive, self._manifest = archive, manifest
         self._items_member = format.CASE if manifest.format == "1" else format.ITEMS
         self._hashes = {member.name: member.sha256 for member in manifest.members}
-        self._strays = {name for name in self._hashes if name.startswith(("reports/", "pictures/"))}
-        self._filed: dict[str, Entry] = {}  # SHA-256 -> its entry in the log
+        self._unused_members = {name for name in self._hashes if name.startswith(("reports/", "pictures/"))}
+        self._intake_entries: dict[str, Entry] = {}  # SHA-256 -> its intake entry in the log
         self._items: Counter[str] = Counter()
-        self._logged_runs: dict[str, str] = {}  # run -> canonical parameters
+        self._logged_runs: dict[str, str] = {}  # run id -> canonical parameters
         self._runs = 0
         self._logged: dict[str, Counter[str]] = {action: Counter() for action in _STATEMENTS}
         self._recorded: dict[str, Counter[str]] = {action: Counter() for action in _STATEMENTS}
@@ -95,16 +95,18 @@ class _Consistency:
     def _read(self, entry: Entry) -> None:
         parameters = json.loads(entry.parameters)
         if entry.action == Action.INTAKE:
-            self._filed.setdefault(parameters["sha256"], entry)  # filed again, an item keeps its first name
+            self._intake_entries.setdefault(
+                parameters["sha256"], entry
+            )  # an item keeps its first name if it is filed again
         elif entry.action == Action.RUN:
             self._logged_runs[parameters["run"]] = entry.parameters
         elif entry.action in self._logged:
             self._logged[entry.action][canonical([entry.utc, entry.actor, parameters])] += 1
 
     def problems(self) -> Iterator[str]:
-        """Read the case and its items, and yield what is wrong with them."""
+        """Read the case and its items, and yield the problems."""
         yield from self._format_1() if self._manifest.format == "1" else self._format_2()
-        yield from self._whole()
+        yield from self._final_problems()
 
     def _format_2(self) -> Iterator[str]:
         for item in contents.items(self._archive, self._manifest.format):
@@ -138,7 +140,7 @@ class _Consistency:
     def _item(self, item: ItemRecord) -> Iterator[str]:
         self._items[item.sha256] += 1
         self._record(item, item.sha256)
-        if (entry := self._filed.get(item.sha256)) is not None:
+        if (entry := self._intake_entries.get(item.sha256)) is not None:
             facts = {"name": item.name, "sha256": item.sha256, "size_bytes": item.size_bytes}
             identity = entry.utc, entry.actor, json.loads(entry.parameters)
             if identity != (item.added_utc, item.added_by, facts):
@@ -147,7 +149,7 @@ class _Consistency:
             yield from self._run(item, run)
 
     def _record(self, part: ItemRecord | CaseRecord | CaseHeader, sha256: str | None) -> None:
-        """Note what people said about an item, or about the case."""
+        """Collect the statements of people on an item, or on the case."""
         for note in part.notes:
             self._statement(Action.NOTE, note, note.author, sha256)
         for sign_off in part.sign_offs:
@@ -158,9 +160,9 @@ class _Consistency:
     def _statement(
         self, action: Action, statement: NoteRecord | DecisionRecord | SignOffRecord, person: str, sha256: str | None
     ) -> None:
-        """Note a statement as its entry in the log would have it."""
+        """Collect a statement in the form that its log entry has."""
         parameters = msgspec.to_builtins(statement)
-        for name in ("utc", "author", "examiner", "reviewer"):  # beside the parameters, not among them
+        for name in ("utc", "author", "examiner", "reviewer"):  # an entry has these outside of its parameters
             parameters.pop(name, None)
         self._recorded[action][canonical([statement.utc, person, parameters | {"sha256": sha256}])] += 1
 
@@ -168,7 +170,7 @@ class _Consistency:
         self._runs += 1
         name = format.report_name(run.id if self._manifest.format == "1" else run.report_sha256)
         pictures = {format.picture_name(sha256): sha256 for sha256 in run.pictures.values()}
-        self._strays -= {name, *pictures}
+        self._unused_members -= {name, *pictures}
         facts = {"sha256": item.sha256, "run": run.id, "report_sha256": run.report_sha256, "pictures": run.pictures}
         if self._logged_runs.get(run.id) != canonical(facts):
             yield f"Run {run.id} in {self._items_member} is not the one recorded in the log."
@@ -179,14 +181,14 @@ class _Consistency:
                 yield f"{picture} is not the picture that was filed: its hash differs, or it is missing."
 
     def _report_twice(self, run: RunRecord) -> Iterator[str]:
-        """Compare a report with itself: format 1 has it in a member of its own and in the case report."""
+        """Compare the two copies of a report in format 1: its own member, and its copy in the case report."""
         name = format.report_name(run.id)
         if canonical(format.parsed(self._archive.read(name), name)) != canonical(json.loads(bytes(run.report_json))):
             yield f"{name} is not the report in {format.CASE}."
 
-    def _whole(self) -> Iterator[str]:
-        """Yield what is missing, or more than it should be, once all was read."""
-        if self._items != Counter(self._filed.keys()):
+    def _final_problems(self) -> Iterator[str]:
+        """Yield the problems that show only after everything was read, such as missing or surplus members."""
+        if self._items != Counter(self._intake_entries.keys()):
             yield f"The items of {self._items_member} are not those recorded as filed in the log."
         evidence = {format.evidence_name(sha256) for sha256 in self._items} if self._manifest.with_evidence else set()
         present = {name for name in self._hashes if name.startswith("evidence/")}
@@ -197,7 +199,7 @@ class _Consistency:
                 yield f"{name} is not the evidence that was filed: its hash differs."
         if len(self._logged_runs) - self._runs != self._manifest.withheld_runs:
             yield f"The log records {len(self._logged_runs)} runs, but {self._items_member} has {self._runs}."
-        for name in sorted(self._strays):
+        for name in sorted(self._unused_members):
             yield f"{name} belongs to no run of the case."
         members = " and ".join(dict.fromkeys((format.CASE, self._items_member)))
         for action, statements in self._logged.items():

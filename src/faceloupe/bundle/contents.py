@@ -1,4 +1,4 @@
-"""The case in a bundle, of whichever format: its header, and its items one by one."""
+"""The case in a bundle of either format: its header, and its items one by one."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def header_text(record: CaseRecord) -> bytes:
     """Return the text of ``case.json``.
 
     Args:
-        record: of the case; its items and the entries of its log are left aside.
+        record: record of the case; its items and log entries are not used.
     """
     values = CaseHeader(
         schema_version=record.schema_version,
@@ -32,7 +32,7 @@ def header_text(record: CaseRecord) -> bytes:
 
 
 def item_line(item: ItemRecord) -> bytes:
-    """Return the line of ``items.jsonl`` with an item: without the reports of its runs, which are members."""
+    """Return the line of an item in ``items.jsonl``, without the reports of its runs, which have their own members."""
     bare = tuple(msgspec.structs.replace(run, report_json=msgspec.Raw(b"null")) for run in item.runs)
     values = json.loads(msgspec.json.encode(msgspec.structs.replace(item, runs=bare)))
     for run in values["runs"]:
@@ -44,8 +44,8 @@ def header(archive: Archive) -> CaseHeader:
     """Read ``case.json`` of format 2.
 
     Raises:
-        BundleError: it is missing, or not what ``header_text`` writes, to the last byte.
-        ReportError: it does not have the form of a header.
+        BundleError: the member is missing, or differs from what ``header_text`` writes, if only by a byte.
+        ReportError: the member does not have the form of a header.
     """
     content = archive.read(format.CASE)
     values = format.parsed(content, format.CASE)
@@ -59,15 +59,15 @@ def header(archive: Archive) -> CaseHeader:
 
 
 def items(archive: Archive, form: str) -> Iterator[ItemRecord]:
-    """Read the items of a bundle with the reports of their runs, one by one.
+    """Yield the items of a bundle with the reports of their runs, one by one.
 
     Args:
         archive: the bundle.
-        form: its format, one of ``format.FORMATS``.
+        form: format of the bundle, one of ``format.FORMATS``.
 
     Raises:
-        BundleError: a member is missing, or an item is not what ``item_line`` writes, to the last byte.
-        ReportError: an item does not have the form of one.
+        BundleError: a member is missing, or an item differs from what ``item_line`` writes, if only by a byte.
+        ReportError: an item does not have the form of an item.
     """
     if form == "1":
         for part in parts(archive.lines(format.CASE)):

@@ -1,4 +1,4 @@
-"""Writing a case as a bundle: item by item, so that a case may be larger than the memory."""
+"""Export of a case as a bundle, item by item, so that a case may be larger than memory."""
 
 import hashlib
 import io
@@ -33,19 +33,19 @@ from faceloupe.report.spreadsheet import to_csv
 from faceloupe.report.write import publish_file
 from faceloupe.types import Progress
 
-MOST_DRAWN = 200  # items of a case that is also drawn as HTML and PDF: thousands of pages are nobody's to read
+MOST_DRAWN = 200  # most items for which HTML and PDF are also written: nobody reads thousands of pages
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was exported.
+    """The result of an export.
 
     Attributes:
-        manifest_sha256: hash of the manifest; the log has it.
-        fingerprint: of the key that signed, see ``signing.fingerprint``.
-        withheld_runs: how many a blind case keeps from whom it was exported for, and are not in the bundle.
-        drawn: whether the report is in it as HTML and PDF.
-        log_good: whether the chain of the case's log was found good; a bundle of a broken one fails its check.
+        manifest_sha256: SHA-256 of the manifest, which is also in the log of the case.
+        fingerprint: fingerprint of the signing key, see ``signing.fingerprint``.
+        withheld_runs: number of runs that a blind case withholds from the actor; they are not in the bundle.
+        drawn: whether the bundle contains the case report as HTML and PDF.
+        log_good: whether the chain of the case's log is intact; if it is broken, the bundle fails its verification.
     """
 
     manifest_sha256: str
@@ -57,7 +57,7 @@ class Exported:
 
 @dataclass(slots=True)
 class _Hashed:
-    """A stream that is written through, and hashed on the way."""
+    """A stream that counts and hashes the bytes written to it."""
 
     stream: IO[bytes]
     size: int = 0
@@ -70,7 +70,7 @@ class _Hashed:
 
 
 class _Writer:
-    """A ZIP that is written, and the list of what is in it."""
+    """A ZIP that is being written, and the list of its members."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._zip = archive
@@ -78,7 +78,7 @@ class _Writer:
 
     @contextmanager
     def member(self, name: str) -> Iterator[_Hashed]:
-        # Sizes are not known before; with ZIP64 they may be any.
+        # The size is not known in advance, and ZIP64 allows any size.
         with self._zip.open(zipfile.ZipInfo(name), "w", force_zip64=True) as stream:
             hashed = _Hashed(stream)
             yield hashed
@@ -91,28 +91,33 @@ class _Writer:
 
 @dataclass(slots=True)
 class _Contents:
-    """What the items that passed have: as little as the other members are written from.
+    """Data collected from the items that were written, from which the other members are written.
 
     Attributes:
-        most: items that are kept whole; none are where there are more of them.
-        views: what whom it is for sees by it.
-        withheld: runs that are kept from whom it is for.
+        most_kept: largest number of items that are kept whole; if there are more items, none are.
+        evidence: SHA-256 of each item.
+        reports: SHA-256 of a report -> id of a run that has it.
+        views: results that the actor sees through the bundle.
+        withheld: number of runs that are withheld from the actor.
+        pictures: SHA-256 of the pictures of the runs.
+        rows: rows of ``items.csv``.
+        kept_items: the items, if they are kept whole.
     """
 
-    most: int
+    most_kept: int
     evidence: list[str] = field(default_factory=list)
-    reports: dict[str, str] = field(default_factory=dict)  # SHA-256 -> a run that has it
+    reports: dict[str, str] = field(default_factory=dict)
     views: list[ResultView] = field(default_factory=list)
     withheld: int = 0
     pictures: set[str] = field(default_factory=set)
     rows: list[tuple[object, ...]] = field(default_factory=list)
-    whole: list[ItemRecord] = field(default_factory=list)
+    kept_items: list[ItemRecord] = field(default_factory=list)
 
     @property
     def drawn(self) -> bool:
-        return len(self.evidence) <= self.most
+        return len(self.evidence) <= self.most_kept
 
-    def passing(self, items: Iterable[ItemRecord], step: Callable[[int], None]) -> Iterator[ItemRecord]:
+    def collect(self, items: Iterable[ItemRecord], step: Callable[[int], None]) -> Iterator[ItemRecord]:
         for number, item in enumerate(items, 1):
             step(number)
             self.evidence.append(item.sha256)
@@ -122,9 +127,9 @@ class _Contents:
             self.pictures.update(sha256 for run in item.runs for sha256 in run.pictures.values())
             self.rows.append(row(item))
             if self.drawn:
-                self.whole.append(item)
+                self.kept_items.append(item)
             else:
-                self.whole.clear()
+                self.kept_items.clear()
             yield item
 
 
@@ -140,45 +145,45 @@ def export_case(
     most_drawn: int = MOST_DRAWN,
     progress: Progress | None = None,
 ) -> Exported:
-    """Write a case as a bundle, whole or not at all, and log it.
+    """Write a case as a bundle, either completely or not at all, and log the export.
 
-    It holds what the actor may see, and the actor is taken to have seen it once it is written. The log is written last
-    of all before the bundle gets its name: there is no bundle that it does not tell of.
+    The bundle contains what the actor may see, and the log records that the actor has seen it. The log entry is the
+    last step before the bundle gets its name, so no bundle exists without its entry.
 
     Args:
-        store: holds the case.
-        case_id: of the case.
-        target: the file, which must not exist.
-        actor: who exports.
-        with_evidence: whether the evidence files go into the bundle.
-        letterhead: of the documents.
-        language: of their fixed texts.
-        most_drawn: items up to which there are documents.
+        store: store that holds the case.
+        case_id: id of the case.
+        target: path of the bundle, which must not exist.
+        actor: name of the person who exports the case.
+        with_evidence: whether the bundle includes the evidence files.
+        letterhead: letterhead of the documents.
+        language: language of the fixed texts in the documents.
+        most_drawn: largest number of items for which documents are written.
         progress: called with the stage and the share done, 0..1.
 
     Raises:
-        UsageError: the file exists or cannot be written, no name is given, there are no texts in that language, or the
+        UsageError: the file exists or cannot be written, ``actor`` is empty, there are no texts in the language, or the
             signing key cannot be used.
-        CaseError: there is no such case, the store cannot be used, or what it keeps is damaged.
+        CaseError: the case does not exist, the store cannot be used, or its data is damaged.
     """
     texts_in(language)
-    total = store.case(case_id).items  # before a key is made for it
+    total = store.case(case_id).items  # before a signing key is created
     key = signing_key(store.folder)
     progress = progress or (lambda _stage, _share: None)
     exports: list[Exported] = []
 
     def collected(number: int) -> None:
-        progress("Collecting", min(number / total, 1.0) if total else 1.0)  # some may have come in since
+        progress("Collecting", min(number / total, 1.0) if total else 1.0)  # items may have been added since
 
     def fill(path: Path) -> None:
         contents = _Contents(most_drawn)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             writer = _Writer(archive)
             with open_case_record(store, case_id, viewer=actor) as streamed:
-                entries = _write_case(writer, streamed, contents.passing(streamed.items, collected))
+                entries = _write_case(writer, streamed, contents.collect(streamed.items, collected))
                 withheld = contents.withheld
-                drawn = contents.drawn and not withheld  # a page would call an item whose run is withheld unexamined
-                record = replace(streamed, items=iter(contents.whole)).whole() if drawn else None
+                drawn = contents.drawn and not withheld  # an item with a withheld run would look unexamined
+                record = replace(streamed, items=iter(contents.kept_items)).whole() if drawn else None
                 log = streamed.frame.log
             _write_parts(writer, store, contents, with_evidence, progress)
             if record is not None:
@@ -220,7 +225,7 @@ def export_case(
 
 
 def _write_case(writer: _Writer, record: StreamedRecord, items: Iterator[ItemRecord]) -> int:
-    """Write the case, its items and its log; returns how many entries the log has."""
+    """Write the case, its items and its log, and return the number of log entries."""
     entries = 0
     writer.add(format.CASE, header_text(record.frame))
     with writer.member(format.ITEMS) as stream:
@@ -236,7 +241,7 @@ def _write_case(writer: _Writer, record: StreamedRecord, items: Iterator[ItemRec
 def _write_parts(
     writer: _Writer, store: CaseStore, contents: _Contents, with_evidence: bool, progress: Progress
 ) -> None:
-    """Write the members that an item has of its own; each is checked against its hash on the way."""
+    """Write ``items.csv``, and the reports, pictures and evidence, each of which is checked against its hash."""
     writer.add(format.TABLE, to_csv(COLUMNS, contents.rows).encode())
     evidence = contents.evidence if with_evidence else []
     total, done = len(contents.reports) + len(contents.pictures) + len(evidence), 0

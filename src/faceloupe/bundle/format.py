@@ -1,24 +1,25 @@
-"""What a bundle is: a ZIP whose members are listed, with their hashes, in a signed manifest.
+"""The format of a bundle: a ZIP whose members are listed, with their hashes, in a signed manifest.
 
 ```
 manifest.json         format, created_utc, tool_version, case_id, log { entries, head_sha256 }, with_evidence,
-                      withheld_runs, members [ { name, size, sha256 } ] of all but itself and its signature, by name
+                      withheld_runs, members [ { name, size, sha256 } ]: all except itself and its signature, by name
 manifest.sig          Ed25519 signature over the bytes of manifest.json, 64 bytes
-public_key.pem        of the key that signed
-case.json             the case, its own notes and signatures, see ``report.case_schema.CaseHeader``
-items.jsonl           an item a line, canonical JSON: ``report.case_schema.ItemRecord`` without the reports of its runs
-log.jsonl             the log of the case: an entry a line, canonical JSON
-items.csv             a row for each item: the run that says what was found, the newest decision, who signed it
-report.html, .pdf     the case report as documents; left out where there are too many items, or withheld runs
-reports/<sha256>.json each run's report, as it was filed
+public_key.pem        public key of the signer
+case.json             the case with its own notes and sign-offs, see ``report.case_schema.CaseHeader``
+items.jsonl           one item per line, canonical JSON: ``report.case_schema.ItemRecord`` without the runs' reports
+log.jsonl             the log of the case: one entry per line, canonical JSON
+items.csv             one row per item: the run with its finding, the newest decision, and who signed it off
+report.html, .pdf     the case report as documents; missing if there are too many items, or withheld runs
+reports/<sha256>.json the reports of the runs, as filed
 pictures/<sha256>.png the pictures of the runs
-evidence/<sha256>     the evidence, where it was asked for
+evidence/<sha256>     the evidence, if it was requested
 ```
 
-In format 1, which earlier releases wrote, ``case.json`` is the whole case report, see ``cases.case_record``: with the
-items, the reports of their runs, and the log once more. There is no ``items.jsonl``, and a report is named by its run.
+In format 1, written by earlier releases, ``case.json`` is the whole case report, see ``cases.case_record``: it includes
+the items, the reports of their runs, and a second copy of the log. There is no ``items.jsonl``, and the file name of a
+report is the id of its run.
 
-Members are stored, never compressed: a byte of the file is a byte of a member, and no ZIP can swell when it is read.
+Members are stored without compression, so a bundle cannot expand when it is read.
 """
 
 import json
@@ -28,7 +29,7 @@ from typing import Any
 
 from faceloupe.errors import BundleError
 
-FORMAT, FORMATS = "2", ("1", "2")  # that is written; that are read
+FORMAT, FORMATS = "2", ("1", "2")  # format that is written; formats that are read
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.sig", "public_key.pem"
 CASE, ITEMS, LOG = "case.json", "items.jsonl", "log.jsonl"
 TABLE, PAGE, DOCUMENT = "items.csv", "report.html", "report.pdf"
@@ -43,12 +44,12 @@ _NAME = re.compile(
 
 
 def is_name(name: str) -> bool:
-    """Tell whether a member of a bundle can have this name: no other can be meant by it, on any system."""
+    """Return whether a member of a bundle can have this name; all these names are unambiguous on every system."""
     return _NAME.fullmatch(name) is not None
 
 
 def report_name(key: str) -> str:
-    """Return the name of the member with a report: of the SHA-256 of its text, in format 1 of the id of its run."""
+    """Return the name of the member with a report; ``key`` is the SHA-256 of its text, or its run id in format 1."""
     return f"reports/{key}.json"
 
 
@@ -58,13 +59,13 @@ def picture_name(sha256: str) -> str:
 
 
 def evidence_name(sha256: str) -> str:
-    """Return the name of the member with some evidence."""
+    """Return the name of the member with an evidence file."""
     return f"evidence/{sha256}"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member as the manifest lists it; ``size`` in bytes."""
+    """A member as listed in the manifest; ``size`` is in bytes."""
 
     name: str
     size: int
@@ -76,12 +77,15 @@ class Manifest:
     """The manifest of a bundle.
 
     Attributes:
-        format: of the bundle, one of ``FORMATS``.
-        log_entries: how many the log had.
-        log_head_sha256: hash of the last of them.
-        with_evidence: whether the evidence is in the bundle.
-        withheld_runs: how many a blind case keeps from whom it was exported for.
-        members: all but the manifest and its signature, by name.
+        created_utc: time of creation.
+        tool_version: version of FaceLoupe that wrote the bundle.
+        case_id: id of the case.
+        log_entries: number of entries in the log.
+        log_head_sha256: hash of the last entry.
+        with_evidence: whether the bundle includes the evidence.
+        withheld_runs: number of runs that a blind case withholds from the person who exported it.
+        members: all members except the manifest and its signature, sorted by name.
+        format: format of the bundle, one of ``FORMATS``.
     """
 
     created_utc: str
@@ -110,10 +114,11 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Manifest":
-        """Read a manifest.
+        """Parse a manifest.
 
         Raises:
-            BundleError: this is not a manifest of this format, to the last byte.
+            BundleError: the format is not supported, or the content differs from what ``to_bytes`` writes, if only by a
+                byte.
         """
         values = parsed(content, MANIFEST)
         form = values.get("format") if isinstance(values, dict) else None
@@ -148,23 +153,23 @@ class Manifest:
 
 
 def text(values: Any) -> bytes:
-    """Return JSON values as the text of a member that is one JSON document.
+    """Return the text of a member that is a single JSON document.
 
     Raises:
-        ValueError, TypeError: there is no such text of the values.
+        ValueError, TypeError: the values cannot be written as JSON.
     """
     return (json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def parsed(content: bytes, name: str) -> Any:
-    """Return the values of a member that is JSON.
+    """Parse a member, or a part of a member, as JSON.
 
     Args:
-        content: of the member.
-        name: of the member, for the sentence.
+        content: bytes to parse.
+        name: name of the member, for the error message.
 
     Raises:
-        BundleError: it is not JSON.
+        BundleError: the content is not valid JSON.
     """
     try:
         return json.loads(content)

@@ -1,7 +1,7 @@
-"""``case.json`` of format 1, read an item and an entry at a time: a case can hold more of them than the memory.
+"""``case.json`` of format 1, read one item or log entry at a time, because a case may be larger than memory.
 
-The text is that of ``cases.case_record``: line and indentation tell where every value ends.
-JSON escapes line breaks within texts, so that no line can pass for another.
+``cases.case_record`` lays out the text: lines and indentation show where every value ends. JSON escapes line breaks in
+strings, so a string cannot imitate such a line.
 """
 
 import json
@@ -16,21 +16,21 @@ _ITEMS, _LOG, _ENTRIES = b'  "items": [\n', b'  "log": {\n', b'    "entries": [\
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The JSON text of an item of the case."""
+    """The JSON text of one item of the case."""
 
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """The JSON text of an entry of its log."""
+    """The JSON text of one entry of the log."""
 
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """The JSON text of all the rest, comes last: the case record without its items and entries."""
+    """The JSON text of the case record without its items and log entries; it comes last."""
 
     text: bytes
 
@@ -39,10 +39,10 @@ def parts(lines: Iterable[bytes]) -> Iterator[Item | LogEntry | Rest]:
     """Split a case record into its parts.
 
     Args:
-        lines: of ``case.json``, with their line breaks.
+        lines: lines of ``case.json``, with their line breaks.
 
     Raises:
-        BundleError: this is not JSON, or not laid out as a case record is.
+        BundleError: the text is not JSON, or is not laid out like a case record.
     """
     remaining, last_member = iter(lines), b""
     rest: list[bytes] = []
@@ -56,7 +56,7 @@ def parts(lines: Iterable[bytes]) -> Iterator[Item | LogEntry | Rest]:
     text = b"".join(rest)
     value = format.parsed(text, format.CASE)
     try:
-        # To the last byte, so that nothing stands in it twice, to be read by one program and passed over by another.
+        # Compare every byte, so that no key can occur twice, of which different programs would read different values.
         whole = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() == text
         whole = whole and value["items"] == [] and value["log"]["entries"] == []
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -67,7 +67,7 @@ def parts(lines: Iterable[bytes]) -> Iterator[Item | LogEntry | Rest]:
 
 
 def _values(lines: Iterator[bytes], kind: type[Item] | type[LogEntry]) -> Generator[Item | LogEntry, None, bytes]:
-    """Split an array into its values, up to the line that ends it, of which the end is returned."""
+    """Yield the values of an array, and return the rest of the line after its closing bracket."""
     indent = 2 if kind is Item else 4
     bracket = b" " * indent + b"]"
     brace = b" " * (indent + 2) + b"}"

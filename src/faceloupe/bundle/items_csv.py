@@ -1,4 +1,4 @@
-"""``items.csv``: a row for each item of a case."""
+"""``items.csv``: one row for each item of a case."""
 
 from faceloupe.report.case_schema import ItemRecord
 
@@ -10,7 +10,7 @@ COLUMNS: tuple[str, ...] = (
 
 
 def row(item: ItemRecord) -> tuple[object, ...]:
-    """Return the row of an item: the run that says what was found, its newest decision, and who signed that one last.
+    """Return the row of an item: the run with its finding, its newest decision, and who last signed that decision off.
 
     Raises:
         ReportError: the report of a run cannot be read.

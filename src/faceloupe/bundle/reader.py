@@ -1,4 +1,4 @@
-"""Reading a ZIP that anybody may have made: its structure is checked first, and nothing is ever unpacked to disk."""
+"""Reading of ZIPs from untrusted sources: the structure is checked first, and nothing is unpacked to disk."""
 
 import os
 import stat
@@ -11,30 +11,30 @@ from faceloupe.bundle.format import CHUNK, is_name
 from faceloupe.errors import BundleError, UsageError
 from faceloupe.media.evidence_file import printable_name
 
-# What ``zipfile`` raises on archives that are damaged, or made to look so.
+# Exceptions that ``zipfile`` raises on damaged or manipulated archives.
 _DAMAGE = (
     *(zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError),
     struct.error,
 )
-_ENCRYPTED = 0x1  # flag of a member
+_ENCRYPTED = 0x1  # flag bit of a member
 
 
 class Archive:
     """The members of a bundle.
 
     Attributes:
-        sizes: name -> bytes, as the ZIP states them.
+        sizes: name of a member -> its size in bytes, as the ZIP states it.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         """Open a bundle.
 
         Args:
-            stream: of the whole file; can be sought in.
+            stream: seekable stream of the whole file.
 
         Raises:
-            UsageError: this is not a ZIP.
-            BundleError: it is one, but damaged, or not as a bundle is made.
+            UsageError: the file is not a ZIP.
+            BundleError: the ZIP is damaged, or does not have the structure of a bundle.
         """
         stream.seek(0)
         head = stream.read(2)
@@ -45,24 +45,24 @@ class Archive:
                 raise UsageError(
                     "The file is not a ZIP file; give a bundle as the page Report or `faceloupe case export` makes it."
                 ) from None
-            raise BundleError(f"The ZIP is damaged or cut short: {_words(problem)}.") from None
+            raise BundleError(f"The ZIP is damaged or cut short: {_error_text(problem)}.") from None
         self._members = {info.filename: info for info in self._zip.infolist()}
         seen: set[str] = set()
         for info in self._zip.infolist():
-            oddity = _odd(info, seen)
-            if oddity:
-                raise BundleError(f"The ZIP has a member {_shown(info.orig_filename)} that {oddity}.")
+            reason = _refusal_reason(info, seen)
+            if reason:
+                raise BundleError(f"The ZIP has a member {_shown(info.orig_filename)} that {reason}.")
             seen.add(info.filename.casefold())
         self.sizes = {name: info.file_size for name, info in self._members.items()}
         length = stream.seek(0, os.SEEK_END)
-        if sum(self.sizes.values()) > length:  # members that share their bytes
+        if sum(self.sizes.values()) > length:  # members overlap
             raise BundleError("The members of the ZIP are larger than the ZIP itself.")
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield the content of a member, a piece at a time.
+        """Yield the content of a member in chunks.
 
         Raises:
-            BundleError: there is no such member, or it is damaged.
+            BundleError: the member is missing or damaged.
         """
         if name not in self._members:
             raise BundleError(f"{name} is missing.")
@@ -71,10 +71,10 @@ class Archive:
                 while chunk := stream.read(CHUNK):
                     yield chunk
         except _DAMAGE as problem:
-            raise BundleError(f"{name} is damaged: {_words(problem)}.") from None
+            raise BundleError(f"{name} is damaged: {_error_text(problem)}.") from None
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """Yield the lines of a member, each with its line break, however large the member is.
+        """Yield the lines of a member with their line breaks, without holding the whole member in memory.
 
         Raises:
             BundleError: see ``chunks``.
@@ -98,8 +98,8 @@ class Archive:
         return b"".join(self.chunks(name))
 
 
-def _odd(info: zipfile.ZipInfo, seen: set[str]) -> str:
-    """Return why a member cannot belong to a bundle; empty where it can."""
+def _refusal_reason(info: zipfile.ZipInfo, seen: set[str]) -> str:
+    """Return why a member cannot belong to a bundle; empty if it can."""
     if not is_name(info.orig_filename):  # absolute, with "..", a backslash, a drive letter, a folder, ...
         return "has a name that no bundle uses and that could lead outside of it"
     if info.filename.casefold() in seen:
@@ -117,5 +117,5 @@ def _shown(name: str) -> str:
     return repr(printable_name(name)[:100])
 
 
-def _words(problem: Exception) -> str:
+def _error_text(problem: Exception) -> str:
     return printable_name(str(problem)).rstrip(".")[:200] or type(problem).__name__

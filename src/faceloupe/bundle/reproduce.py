@@ -1,4 +1,4 @@
-"""Scoring the evidence of a bundle again, and comparing the scores with those that were reported."""
+"""Reproduction of a bundle: its evidence is scored again, and the scores are compared with those in its reports."""
 
 import hashlib
 import tempfile
@@ -22,14 +22,14 @@ from faceloupe.report.schema import Report
 from faceloupe.system import temp
 from faceloupe.types import Progress
 
-TOLERANCE = 1e-3  # of a score; other processors and libraries round differently
+TOLERANCE = 1e-3  # largest difference of a score; other processors and libraries round differently
 
-_LIMITS = ("max_bytes", "max_pixels", "max_decoder_bytes", "max_decoder_s")  # none of which changes a score
+_LIMITS = ("max_bytes", "max_pixels", "max_decoder_bytes", "max_decoder_s")  # they do not change a score
 
 
 @dataclass(frozen=True, slots=True)
 class _Score:
-    """What is compared of a file, a face or a track, or a face in one frame."""
+    """The values that are compared for a file, a face or a track, or a face in one frame."""
 
     outcome: str | None
     score: float | None
@@ -38,13 +38,15 @@ class _Score:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What became of one item.
+    """The reproduction of one item.
 
     Attributes:
-        score_difference: the largest of all its faces and frames; None where nothing was compared.
-        logit_difference: likewise.
-        versions: what differs between then and now, such as "torch 2.1, now 2.2".
-        problem: why it is not reproduced, one sentence; empty where it is.
+        sha256: SHA-256 of the item.
+        name: name of the item.
+        score_difference: largest difference between an old and a new score of the item; None if none were compared.
+        logit_difference: largest difference between an old and a new logit of the item; None if none were compared.
+        versions: versions that differ between then and now, such as "torch 2.1, now 2.2".
+        problem: why the item is not reproduced, one sentence; empty if it is.
     """
 
     sha256: str
@@ -58,18 +60,20 @@ class Reproduction:
 def reproduce(
     stream: BinaryIO, *, folder: Path | None = None, progress: Progress | None = None
 ) -> Iterator[Reproduction]:
-    """Score the run of each item that says what was found anew, with the settings of its report.
+    """Score each item again with the settings of its report, and compare the results.
+
+    The report is that of the run with the finding of the item, or of its last run if there is none.
 
     Args:
-        stream: of a bundle that was verified.
-        folder: where evidence that the bundle lacks is looked for, by its hash.
+        stream: stream of a verified bundle.
+        folder: folder with evidence that the bundle lacks; files are matched by their hash.
         progress: called with the stage and the share done, 0..1.
 
     Yields:
-        An item after the other; those that no run is known of are left out.
+        The result of each item; items without a run are skipped.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: the folder does not exist.
     """
     archive = Archive(stream)
     files = {} if folder is None else _hashed(folder, progress)
@@ -86,7 +90,7 @@ def reproduce(
 
 
 def _hashed(folder: Path, progress: Progress | None) -> dict[str, Path]:
-    """Return the files of a folder by their SHA-256."""
+    """Return the files in a folder and its subfolders by their SHA-256."""
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}; give the folder that contains the evidence.")
     paths, hashes = [path for path in sorted(folder.rglob("*")) if path.is_file()], {}
@@ -94,7 +98,7 @@ def _hashed(folder: Path, progress: Progress | None) -> dict[str, Path]:
         try:
             with path.open("rb") as stream:
                 hashes[hashlib.file_digest(stream, "sha256").hexdigest()] = path
-        except OSError:  # a file that cannot be read is none of those that are found
+        except OSError:  # a file that cannot be read cannot match
             continue
         if progress:
             progress("Hashing", number / len(paths))
@@ -102,7 +106,7 @@ def _hashed(folder: Path, progress: Progress | None) -> dict[str, Path]:
 
 
 def _evidence(archive: Archive, sha256: str, files: Mapping[str, Path], folder: Path) -> Path:
-    """Return a file with the evidence of this hash; what is taken from the bundle is put into a folder."""
+    """Return the path of the evidence with this hash; evidence in the bundle is copied to ``folder``."""
     name = format.evidence_name(sha256)
     if name not in archive.sizes:
         if sha256 not in files:
@@ -126,21 +130,27 @@ def _reproduce_item(
     run = item.finding_run or item.runs[-1]
     before = run.report
     settings = _settings(before)
-    loading = settings.sampled(Sampling())  # the networks do not depend on the frames
+    loading = settings.with_sampling(Sampling())  # the networks do not depend on the sampling
     if loading not in loaded:
         loaded.clear()
         loaded[loading] = Networks.load(loading)
     evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
     if evidence_file.evidence.sha256 != item.sha256:
         raise UsageError("Its evidence changed while it was read; try again.")
-    # A pass that explains adds up in another order than one that does not: the last digits would differ.
+    # A pass with heatmaps sums in another order than a pass without them, so the last digits would differ.
     explain = any("heatmap" in name for name in run.pictures)
     analysis = analyze(evidence_file, loaded[loading], sampling=settings.sampling, explain=explain, progress=progress)
     return _compared(item, before, build(analysis))
 
 
 def _settings(report: Report) -> Settings:
-    """Those of the report; but anybody can sign a bundle, so the limits that protect this machine are its own too."""
+    """Return the settings of the report, with limits no higher than those of this machine.
+
+    Anybody can sign a bundle, so its own limits do not protect this machine.
+
+    Raises:
+        UsageError: this version does not have these settings.
+    """
     try:
         then = Settings.of_report(msgspec.to_builtins(report.settings))
     except (KeyError, TypeError, ValueError):
@@ -172,7 +182,7 @@ def _distance(old: float | None, new: float | None) -> float:
 
 
 def _scores(report: Report) -> dict[str, _Score]:
-    """Return every score of a report: of the file, of each face or track, and of each face in each frame."""
+    """Return all scores of a report: of the file, of each face or track, and of each face in each frame."""
     scores = {"file": _Score(report.outcome, report.score, None)}
     for face in report.faces:
         scores[f"face {face.id}"] = _Score(face.outcome, face.score, face.raw_logit)
@@ -183,7 +193,7 @@ def _scores(report: Report) -> dict[str, _Score]:
 
 
 def _differences(before: Report, after: Report) -> Iterator[str]:
-    """Tell every version that is not what it was."""
+    """Yield the versions that differ between two reports."""
     then, now = before.tool, after.tool
     yield from _difference("tool version", then.version, now.version)
     yield from _difference("tool git_commit", then.git_commit, now.git_commit)

@@ -1,4 +1,4 @@
-"""The key that signs bundles: made on first use, kept in the data folder, for its owner's eyes only."""
+"""The key that signs bundles: created on first use, and kept in the data folder, where only its owner can read it."""
 
 import contextlib
 import hashlib
@@ -23,10 +23,10 @@ _FILE = "signing_key.pem"
 
 
 def signing_key(folder: Path) -> Ed25519PrivateKey:
-    """Return the key of a data folder.
+    """Return the signing key of a data folder, and create it if it does not exist.
 
     Raises:
-        UsageError: it cannot be made or read, or is of another kind.
+        UsageError: the key cannot be created or read, or is not an Ed25519 key.
     """
     path = folder / _FILE
     try:
@@ -45,7 +45,7 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
 
 
 def _make(path: Path) -> None:
-    """Write a new key under its name at once and whole; where another process was faster, its key stays."""
+    """Create a key file, either completely or not at all; if another process was faster, its key stays."""
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with contextlib.suppress(FileExistsError), creating(path, mode=0o600) as temporary, temporary.open("wb") as stream:
         stream.write(pem)
@@ -54,19 +54,19 @@ def _make(path: Path) -> None:
 
 
 def public_pem(key: Ed25519PublicKey) -> bytes:
-    """Return a public key as it is handed out, PEM."""
+    """Return a public key in PEM format."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def read_public(pem: bytes, name: str) -> Ed25519PublicKey:
-    """Return a public key.
+    """Parse a public key.
 
     Args:
         pem: content of the key file.
-        name: of the file, for the sentence.
+        name: name of the file, for the error message.
 
     Raises:
-        BundleError: this is not one.
+        BundleError: the content is not an Ed25519 public key in PEM format.
     """
     try:
         key = load_pem_public_key(pem)
@@ -78,12 +78,15 @@ def read_public(pem: bytes, name: str) -> Ed25519PublicKey:
 
 
 def fingerprint(key: Ed25519PublicKey) -> str:
-    """SHA-256 of a public key, DER; that of ``openssl pkey -pubin -in public_key.pem -outform DER | sha256sum``."""
+    """Return the SHA-256 of a public key in DER format.
+
+    It equals the output of ``openssl pkey -pubin -in public_key.pem -outform DER | sha256sum``.
+    """
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def signed_by(key: Ed25519PublicKey, signature: bytes, content: bytes) -> bool:
-    """Whether a signature over some content is of this key."""
+    """Return whether a signature over some content was made with this key."""
     try:
         key.verify(signature, content)
     except InvalidSignature:

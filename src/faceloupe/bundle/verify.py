@@ -1,4 +1,4 @@
-"""Checking a bundle: from nothing but its own bytes, and the key, where somebody has it from elsewhere."""
+"""Verification of a bundle from its own bytes, and from the public key if the recipient has it from elsewhere."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from faceloupe.types import Step
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found, one sentence."""
+    """The result of one check, as a sentence."""
 
     good: bool
     text: str
@@ -32,12 +32,12 @@ _CONTENT_UNCHECKED = (
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What the check of a bundle found.
+    """The result of verifying a bundle.
 
     Attributes:
-        findings: in the order of the checks.
-        unchecked: what was not checked, as an earlier check took its ground away, a sentence each.
-        fingerprint: of the key in the bundle, see ``signing.fingerprint``; None where none can be read.
+        findings: results of the checks, in their order.
+        fingerprint: fingerprint of the key in the bundle, see ``signing.fingerprint``; None if no key can be read.
+        unchecked: checks that were skipped because an earlier check failed, a sentence each.
     """
 
     findings: tuple[Finding, ...]
@@ -51,15 +51,15 @@ class Verification:
 
 
 def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = None) -> Verification:
-    """Check a bundle.
+    """Verify a bundle.
 
-    A signature shows that the holder of the key made the bundle. Who that is shows only where the key, or its
+    A signature shows that the holder of the key made the bundle. It shows who that is only if the key, or its
     fingerprint, is known from elsewhere.
 
     Args:
-        stream: of the whole file; can be sought in.
-        key: PEM of the public key that it should be signed with; whichever the bundle brings where None.
-        step: called with the share that is hashed, 0..1; what it raises ends the work.
+        stream: seekable stream of the whole file.
+        key: PEM of the public key that the bundle must be signed with; None accepts the key in the bundle.
+        step: called with the share of the bytes hashed so far, 0..1; it may raise an exception to stop the work.
 
     Raises:
         UsageError: the file is not a ZIP.
@@ -69,7 +69,7 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
     findings: list[Finding] = []
 
     def checked(good: str, problems: Iterable[str]) -> bool:
-        failures = [Finding(good=False, text=problem) for problem in _caught(problems)]
+        failures = [Finding(good=False, text=problem) for problem in _printable_problems(problems)]
         findings.extend(failures or [Finding(good=True, text=good)])
         return not failures
 
@@ -97,8 +97,8 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
     return Verification(tuple(findings), mark, () if whole else _CONTENT_UNCHECKED)
 
 
-def _caught(problems: Iterable[str]) -> Iterator[str]:
-    """Problems, the last of which may be that the check could not go on; names in them could hold line breaks."""
+def _printable_problems(problems: Iterable[str]) -> Iterator[str]:
+    """Yield the problems as printable text, and finally the error that stopped the check, if any."""
     try:
         yield from map(printable_name, problems)
     except BundleError as problem:
@@ -111,7 +111,7 @@ def _add_once(findings: list[Finding], text: str) -> None:
 
 
 def _signature(archive: Archive, expected: str | None) -> tuple[str | None, list[str]]:
-    """Return the fingerprint of the bundle's key, and what is wrong with its signature."""
+    """Return the fingerprint of the bundle's key, and the problems of its signature."""
     mark = None
     try:
         public = read_public(archive.read(format.PUBLIC_KEY), format.PUBLIC_KEY)
@@ -151,9 +151,9 @@ def _hashes(archive: Archive, manifest: Manifest, step: Step | None) -> Iterator
     total, done = sum(archive.sizes.values()), 0
     for member in manifest.members:
         if member.name not in archive.sizes:
-            continue  # said already
+            continue  # already reported
         size = archive.sizes[member.name]
-        if size != member.size:  # before it is read: it could be of any size
+        if size != member.size:  # checked before reading, because it could be of any size
             yield f"{member.name} has {size:,} bytes instead of {member.size:,} as in {format.MANIFEST}."
             continue
         digest = hashlib.sha256()

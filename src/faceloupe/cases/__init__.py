@@ -1,1 +1,1 @@
-"""Cases: evidence kept as it came, what was found in it, what people said about it, and a log of it all."""
+"""Cases: unchanged evidence, the results of its analyses, the statements of examiners, and a log of all actions."""

@@ -1,7 +1,7 @@
-"""A text file of chain heads beside the database: it tells when the last entries were taken away.
+"""A text file of chain heads beside the database, which reveals that the newest entries of a chain were removed.
 
-A line is ``chain number sha256``. It is written after the commit: a process that dies between the two leaves the file
-behind the log, never ahead of it. So a head that the log lacks was removed from the log.
+A line is ``chain number sha256``. It is written after the commit, so a process that dies in between leaves the file
+behind the log, never ahead of it. Therefore a head that the log lacks was removed from the log.
 """
 
 import contextlib
@@ -16,33 +16,33 @@ _LINE = re.compile(r"(\S+) (\d{1,18}) ([0-9a-f]{64})")
 
 
 class AnchorFile:
-    """The file. Any thread of any process may append to it."""
+    """The file of chain heads. All threads and processes may append to it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def create(self) -> None:
-        """Make the file where there is none. An old store without it stays without: that is to be seen."""
+        """Create the file for a new store; in an existing store, a missing file must be detected as lost."""
         self._path.touch()
 
     def append(self, heads: Iterable[Head]) -> None:
-        """Note heads whose entries are committed.
+        """Append the heads of committed entries.
 
-        What cannot be written is left out: the entries are kept, and the database notes the head as well.
+        Write errors are ignored: the entries are already committed, and the database also stores the heads.
         """
-        # The line break comes first: where a full disk cut a line off, the next one is still whole.
+        # The line break comes first, so that a line cut off by a full disk does not damage the next one.
         text = "".join(f"\n{head.chain} {head.seq} {head.sha256}" for head in heads)
         with contextlib.suppress(OSError):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
             try:
-                os.write(descriptor, text.encode())  # one call: appends of several processes do not mix
+                os.write(descriptor, text.encode())  # one call, so that appends of several processes do not mix
             finally:
                 os.close(descriptor)
 
     def read(self) -> dict[str, dict[int, str]] | None:
-        """Chain -> number -> SHA-256; None where the file is gone or unreadable.
+        """Return chain -> number -> SHA-256; None if the file is missing or unreadable.
 
-        Where a number was noted with two hashes, none can be right: it is empty.
+        If a number occurs with different hashes, none can be trusted, and its hash is empty.
         """
         try:
             text = self._path.read_text(encoding="utf-8", errors="replace")

@@ -1,12 +1,12 @@
-"""The log: entries that each carry the hash of the one before; ``chain`` checks them.
+"""The log: each entry contains the hash of the previous entry; ``audit_verify`` checks the chains.
 
-An entry's SHA-256 is taken over the UTF-8 text of a JSON object with the keys ``action``, ``actor``, ``chain``,
-``parameters``, ``previous_sha256``, ``seq`` and ``utc``, sorted, without white space, no character escaped that JSON
-allows as it is. The first entry of a chain follows 64 zeros. Each case is a chain, named by its id; what belongs to no
-case is in the chain ``store``.
+An entry's SHA-256 is the hash of the UTF-8 text of a JSON object with the keys ``action``, ``actor``, ``chain``,
+``parameters``, ``previous_sha256``, ``seq`` and ``utc``, sorted, without white space and without escapes that JSON does
+not require. The previous hash of the first entry is 64 zeros. Each case has a chain, named by its id; entries that
+belong to no case are in the chain ``store``.
 
-A chain shows that what it holds was not changed by half. Against somebody who rewrites every file of the data folder
-only a head helps that was noted elsewhere: on paper, or in an exported bundle.
+A chain reveals partial changes of its entries. If somebody rewrites every file of the data folder, only a head that was
+recorded elsewhere, on paper or in an exported bundle, can reveal it.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from msgspec import structs
 
 from faceloupe.report.case_schema import LogEntry
 
-STORE = "store"  # chain of what belongs to no case
-START = "0" * 64  # what the first entry of a chain follows
+STORE = "store"  # chain of entries that belong to no case
+START = "0" * 64  # previous hash of the first entry of a chain
 _ENTRIES = "SELECT chain, seq, utc, actor, action, parameters, previous_sha256, sha256 FROM log WHERE chain = ?"
 
 
 class Action(StrEnum):
-    """What is logged; beside it ``<action> begun``, ``<action> failed`` and ``<action> refused``."""
+    """The logged actions; there are also ``<action> begun``, ``<action> failed`` and ``<action> refused``."""
 
     STORE_CREATED = "store created"
     CASE_CREATED = "case created"
@@ -58,8 +58,8 @@ class Entry:
     Attributes:
         seq: from 1, without gaps.
         parameters: canonical JSON, see ``canonical``.
-        previous_sha256: of the entry before.
-        sha256: of this one, as it was written; ``intact`` holds it against the content.
+        previous_sha256: SHA-256 of the previous entry.
+        sha256: stored SHA-256 of this entry; ``intact`` compares it with the content.
     """
 
     chain: str
@@ -73,17 +73,17 @@ class Entry:
 
     @classmethod
     def of(cls, chain: str, values: object) -> "Entry":
-        """Read an entry from the JSON values of what ``stated`` gives.
+        """Create an entry from the JSON values of a ``LogEntry``, as returned by ``to_record``.
 
         Raises:
-            msgspec.ValidationError: these are not the values of an entry.
-            TypeError, ValueError: its parameters have no canonical form.
+            msgspec.ValidationError: the values are not those of an entry.
+            TypeError, ValueError: the parameters have no canonical form.
         """
         stated = msgspec.convert(values, LogEntry)
         return cls(**structs.asdict(stated) | {"chain": chain, "parameters": canonical(stated.parameters)})
 
-    def stated(self) -> LogEntry:
-        """Return what records state. Parameters that are not JSON any more come as the text they are."""
+    def to_record(self) -> LogEntry:
+        """Return the entry as case records state it; parameters that are not valid JSON are returned as text."""
         try:
             parameters = json.loads(self.parameters)
         except (ValueError, RecursionError):
@@ -99,30 +99,30 @@ class Entry:
         )
 
     def digest(self) -> str:
-        """SHA-256 of the content.
+        """Return the SHA-256 of the content.
 
         Raises:
-            ValueError, TypeError, RecursionError: the content is not that of any entry.
+            ValueError, TypeError, RecursionError: the content has no canonical form.
         """
-        content = structs.asdict(self.stated()) | {"chain": self.chain}
+        content = structs.asdict(self.to_record()) | {"chain": self.chain}
         del content["sha256"]
         return hashlib.sha256(canonical(content).encode()).hexdigest()
 
     @property
     def intact(self) -> bool:
-        """Whether the content is what the hash was taken over, to the last byte."""
+        """Whether the content matches the stored hash, byte for byte."""
         try:
-            # Other text can mean the same parameters, and would pass the hash.
+            # A different text can parse to the same parameters, and would pass the hash check.
             return canonical(json.loads(self.parameters)) == self.parameters and self.digest() == self.sha256
         except (ValueError, TypeError, RecursionError):
             return False
 
 
 def canonical(value: Any) -> str:
-    """Canonical JSON: keys sorted, no white space, never NaN.
+    """Return the canonical JSON of a value: sorted keys, no white space, never NaN.
 
     Raises:
-        ValueError, TypeError: there is no such text of the value.
+        ValueError, TypeError: the value cannot be written as JSON.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -130,7 +130,7 @@ def canonical(value: Any) -> str:
 def append(
     connection: sqlite3.Connection, chain: str, *, utc: str, actor: str, action: str, parameters: Mapping[str, Any]
 ) -> Head:
-    """Append an entry to a chain, in the transaction of what it tells of.
+    """Append an entry to a chain, in the transaction that makes the logged change.
 
     Returns:
         The new head of the chain.
@@ -158,11 +158,11 @@ def entries(connection: sqlite3.Connection, chain: str) -> Iterator[Entry]:
 
 
 def head(connection: sqlite3.Connection, chain: str) -> Head | None:
-    """Return the head of a chain as it is noted outside the log; None where none is."""
+    """Return the head of a chain from the table ``heads``; None if there is none."""
     row = connection.execute("SELECT chain, seq, sha256 FROM heads WHERE chain = ?", (chain,)).fetchone()
     return Head(*row) if row else None
 
 
 def tail(connection: sqlite3.Connection, chain: str, most: int) -> tuple[Entry, ...]:
-    """Return the newest entries of a chain, the newest first."""
+    """Return up to ``most`` of the newest entries of a chain, newest first."""
     return tuple(Entry(*row) for row in connection.execute(f"{_ENTRIES} ORDER BY seq DESC LIMIT ?", (chain, most)))

@@ -1,4 +1,4 @@
-"""The check of a chain of the log: whether every entry is what was written, in its place, and none is missing."""
+"""Check of a log chain: whether every entry is unchanged and in its place, and no entry is missing."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -9,14 +9,14 @@ from faceloupe.cases.audit_log import START, Entry, Head, entries, head
 
 @dataclass(frozen=True, slots=True)
 class LogCheck:
-    """What a check of a chain found.
+    """Result of the check of a chain.
 
     Attributes:
-        ok: whether every entry is what was written, in its place, and none is missing.
-        entries: how many were found good before the first broken one; all of them where the chain is good.
-        first_broken: number of the first entry that was edited, removed, inserted or moved; None where none was.
-        reason: what is wrong with it, one sentence; empty where the chain is good.
-        head_sha256: of the last good entry.
+        ok: whether every entry is unchanged and in its place, and no entry is missing.
+        entries: number of good entries before the first broken one; of all entries if the chain is good.
+        first_broken: number of the first entry that was edited, removed, inserted or moved; None if the chain is good.
+        reason: what is wrong with that entry, one sentence; empty if the chain is good.
+        head_sha256: SHA-256 of the last good entry.
     """
 
     ok: bool
@@ -28,11 +28,11 @@ class LogCheck:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedHeads:
-    """What is known about a chain from outside of it.
+    """Knowledge about a chain from outside of the chain.
 
     Attributes:
-        head: the last entry; None where nothing is known about it.
-        hashes: number -> SHA-256 of entries that were seen before.
+        head: the last entry; None if it is unknown.
+        hashes: number -> SHA-256 of entries that were recorded before.
     """
 
     head: Head | None = None
@@ -40,11 +40,11 @@ class ExpectedHeads:
 
 
 def check(chain: Iterable[Entry], expected: ExpectedHeads) -> LogCheck:
-    """Follow a chain from its start, and check it against what is known from outside.
+    """Check the entries of a chain from the first, and compare them with the expected heads.
 
     Args:
-        chain: its entries, in order.
-        expected: the heads that are known from outside of the chain.
+        chain: entries of the chain, in order.
+        expected: heads known from outside of the chain.
     """
     count, previous = 0, START
 
@@ -60,7 +60,7 @@ def check(chain: Iterable[Entry], expected: ExpectedHeads) -> LogCheck:
             count, previous = number, entry.sha256
     except sqlite3.DatabaseError as problem:
         return broken(count + 1, f"Entry {count + 1} cannot be read ({problem}).")
-    last = max([1, *expected.hashes, expected.head.seq if expected.head else 0])  # no chain is ever empty
+    last = max([1, *expected.hashes, expected.head.seq if expected.head else 0])  # every chain has an entry
     if last > count:
         return broken(count + 1, f"Entry {count + 1} is missing: the chain had {last} or more.")
     if expected.head and expected.head.seq == count and expected.head.sha256 != previous:
@@ -72,9 +72,9 @@ def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int,
     """Check a chain of the store.
 
     Args:
-        connection: to the database of the store.
+        connection: connection to the database of the store.
         chain: name of the chain.
-        noted: number -> SHA-256 of heads that the file of heads has; None where that file is gone.
+        noted: number -> SHA-256 of the heads in the file of heads; None if that file is missing.
     """
     known = ExpectedHeads(head(connection, chain) or Head(chain, 0, START), noted or {})
     result = check(entries(connection, chain), known)
@@ -85,7 +85,7 @@ def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int,
 
 
 def _problem(entry: Entry, number: int, previous: str, expected: ExpectedHeads) -> str:
-    """Return what is wrong with the entry that should be this one; empty where nothing is."""
+    """Return what is wrong with the entry expected to have this number; empty if nothing is wrong."""
     if entry.seq != number:
         return f"Entry {number} is missing: entry {entry.seq} is in its place."
     if expected.head and number > expected.head.seq:

@@ -1,4 +1,4 @@
-"""Bytes kept by their SHA-256: written once and whole, read-only, never replaced."""
+"""Files stored under their SHA-256: written once and completely, read-only, never replaced."""
 
 import errno
 import hashlib
@@ -19,13 +19,13 @@ from faceloupe.types import Step
 
 _CHUNK = 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SAFE_S = 24 * 3600.0  # after which a temporary file is nobody's, whatever its name says
+_LEFTOVER_AGE_S = 24 * 3600.0  # older temporary files are leftovers, even if their process seems to run
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
 
 
 @contextmanager
 def as_case_errors(folder: Path) -> Iterator[None]:
-    """Turn what can happen to files of the data folder into a ``CaseError``."""
+    """Convert an ``OSError`` in the data folder to a ``CaseError``."""
     try:
         yield
     except OSError as problem:
@@ -37,39 +37,39 @@ def as_case_errors(folder: Path) -> Iterator[None]:
 
 
 class BlobStore:
-    """A folder of files named by their SHA-256: ``ab/cdef...``. Any thread of any process may use it."""
+    """A folder of files named by their SHA-256: ``ab/cdef...``. All threads and processes may use it."""
 
     def __init__(self, folder: Path, incoming: Path) -> None:
-        """Use a folder of evidence.
+        """Use existing folders.
 
         Args:
-            folder: holds the evidence, one file for each SHA-256.
+            folder: folder of the stored files, one for each SHA-256.
             incoming: folder for temporary files, on the same file system.
         """
         self._folder, self._incoming = folder, incoming
 
     def path(self, sha256: str) -> Path:
-        """Where the bytes with this hash lie, or would."""
+        """Return the path for the bytes with this hash, whether they are stored or not."""
         if not _SHA256.fullmatch(sha256):
             raise CaseError("A SHA-256 has 64 lower-case hexadecimal digits.")
         return self._folder / sha256[:2] / sha256[2:]
 
     def holds(self, sha256: str) -> bool:
-        """Return whether there is a file with this hash."""
+        """Return whether a file with this hash is stored."""
         return self.path(sha256).is_file()
 
     def keep(self, stream: BinaryIO, sha256: str, size: int, step: Step | None = None) -> None:
-        """Keep the bytes of a stream, once however often they come; hashed while they are copied.
+        """Store the bytes of a stream and check their hash; bytes that are stored already are only checked.
 
         Args:
             stream: the bytes, read to the end.
-            sha256: what they must have.
-            size: what is expected, bytes; only for ``step``.
-            step: called with the share that is done, 0..1; what it raises ends the work.
+            sha256: SHA-256 that the bytes must have.
+            size: expected number of bytes; only for ``step``.
+            step: called with the share done, 0..1; an exception that it raises ends the work.
 
         Raises:
-            EvidenceError: the stream does not hold these bytes.
-            CaseError: the folder is full or cannot be written, or what it holds under this hash is damaged.
+            EvidenceError: the stream cannot be read, or its bytes have another hash.
+            CaseError: the folder is full or cannot be written, or the stored file with this hash is damaged.
         """
         path = self.path(sha256)
         if path.is_file():
@@ -85,23 +85,23 @@ class BlobStore:
                     os.fchmod(writing.fileno(), 0o444)
                     os.fsync(writing.fileno())
                 path.parent.mkdir(exist_ok=True)
-                temporary.rename(path)  # where another was faster, its bytes are the same
+                temporary.rename(path)  # if another process was faster, its bytes are the same
                 _sync_folder(path.parent)
                 _sync_folder(self._folder)
             finally:
                 temporary.unlink(missing_ok=True)
 
     def keep_bytes(self, content: bytes) -> str:
-        """Keep bytes, and return their SHA-256; see ``keep``."""
+        """Store bytes and return their SHA-256; see ``keep``."""
         sha256 = hashlib.sha256(content).hexdigest()
         self.keep(io.BytesIO(content), sha256, len(content))
         return sha256
 
     def check(self, sha256: str, step: Step | None = None) -> None:
-        """Hash what is kept anew.
+        """Hash a stored file again and compare the result with its name.
 
         Raises:
-            CaseError: it is missing, unreadable, or not what was kept.
+            CaseError: the file is missing, unreadable or damaged.
         """
         path = self.path(sha256)
         try:
@@ -113,7 +113,7 @@ class BlobStore:
             raise CaseError(f"{_named(sha256)} is damaged: its hash is {actual}; restore it.")
 
     def read(self, sha256: str) -> bytes:
-        """All bytes, checked.
+        """Return the bytes of a stored file after checking their hash.
 
         Raises:
             CaseError: see ``check``.
@@ -137,7 +137,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _evidence(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the chunks of a source file; an error of its disk is kept apart from one of the data folder."""
+    """Yield the chunks of a source file; its read errors are told apart from errors of the data folder."""
     try:
         yield from _chunks(stream)
     except OSError as problem:
@@ -145,7 +145,7 @@ def _evidence(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _digest(chunks: Iterable[bytes], size: int, step: Step | None, writing: BinaryIO | None = None) -> str:
-    """SHA-256 of all chunks, which are written as they pass."""
+    """Return the SHA-256 of all chunks, and write them to ``writing`` if it is given."""
     digest, done = hashlib.sha256(), 0
     for chunk in chunks:
         digest.update(chunk)
@@ -158,7 +158,7 @@ def _digest(chunks: Iterable[bytes], size: int, step: Step | None, writing: Bina
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have a folder's names outlive a power cut, where the system can."""
+    """Flush the names in a folder to disk, where the file system supports it, so that they survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -170,11 +170,11 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(incoming: Path) -> None:
-    """Delete the temporary files of processes that are gone. Another opener of the store may do the same meanwhile."""
+    """Delete temporary files that are old or whose process has ended; other processes may do the same meanwhile."""
     for path in filter(Path.is_file, incoming.iterdir()):
         host, process, *_ = (*path.name.split("-"), "")
         try:
-            old = time.time() - path.stat().st_mtime > _SAFE_S
+            old = time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S
             if old or (host == _HOST and process.isdecimal() and not process_runs(int(process))):
                 path.unlink()
         except FileNotFoundError:

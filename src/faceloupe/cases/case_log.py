@@ -1,4 +1,4 @@
-"""The log of the store: transactions that log what they do, and the check of what was logged."""
+"""The log of the store: transactions that write log entries, and the check of these entries."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,51 +16,51 @@ from faceloupe.cases.transaction import PolicyViolation, Transaction, find_case,
 from faceloupe.media.evidence_file import printable_name
 
 Clock = Callable[[], datetime]
-SELF = "FaceLoupe"  # actor of what nobody asked for
+SYSTEM_ACTOR = "FaceLoupe"  # actor of entries that no person caused
 
 
 class CaseLog:
-    """The log of a data folder, a chain of entries for each case. Any thread of any process may use it.
+    """The log of a data folder, with one chain of entries per case. All threads and processes may use it.
 
-    Nothing is written to the database but through its transactions.
+    Everything that is written to the database goes through its transactions.
     """
 
     def __init__(self, database: Database, anchors: Path, clock: Clock = utc_now) -> None:
-        """Name the files of the log.
+        """Set the files of the log.
 
         Args:
-            database: of the store.
-            anchors: file with the heads of the chains, beside the database.
-            clock: tells the time, with its zone.
+            database: database of the store.
+            anchors: path of the file with the heads of the chains, beside the database.
+            clock: returns the current time, with its time zone.
         """
         self._database, self._anchors, self._clock = database, AnchorFile(anchors), clock
 
     def prepare(self) -> None:
-        """Make the database where there is none, and bring an older one to the form of this version.
+        """Create the database if it does not exist, and migrate an older one to this version.
 
         Raises:
-            CaseError: a newer version has changed the database, which is left untouched, or it cannot be used.
+            CaseError: the database cannot be used, or was changed by a newer version; it is then left untouched.
         """
-        if not self._database.lacks():
+        if not self._database.missing_migrations():
             return
         if not self._database.exists():
-            self._anchors.create()  # before the first entry, and never again: where it is absent, it was lost
+            self._anchors.create()  # only before the first entry: if the file is missing later, it was lost
         self._database.prepare()
         with self.write() as transaction:
             migrations.migrate(transaction.connection, transaction.utc)
             if audit_log.head(transaction.connection, STORE) is None:
-                transaction.log(STORE, SELF, Action.STORE_CREATED, {})
+                transaction.log(STORE, SYSTEM_ACTOR, Action.STORE_CREATED, {})
 
     @contextmanager
     def write(self, chain: str = "") -> Iterator[Transaction]:
-        """Begin a write transaction: committed at the end of the block, undone where the block raises.
+        """Begin a write transaction; it is committed at the end of the block, or rolled back if the block raises.
 
         Args:
-            chain: that it writes to; its time is later than that of the last entry, even if the clock was set back.
-                Empty for one that has no entries yet.
+            chain: chain to write to. The time of the transaction is later than the last entry of the chain, even if the
+                clock was set back. Empty for a chain without entries.
 
         Raises:
-            CaseError: the store cannot be written; nothing of the transaction is kept.
+            CaseError: the store cannot be written; the transaction is rolled back.
         """
         with self._database.transaction(write=True) as connection:
             transaction = Transaction(connection, self._stamp(connection, chain))
@@ -68,25 +68,25 @@ class CaseLog:
         self._anchors.append(transaction.heads.values())
 
     def _stamp(self, connection: Connection, chain: str) -> str:
-        """Return the time for what is written to a chain now; signatures are held against decisions by it."""
+        """Return the time for new entries of a chain; it decides whether a signature is newer than a decision."""
         now = stamp(self._clock())
         newest = audit_log.tail(connection, chain, 1) if chain else ()
         if not newest or newest[0].utc < now:
             return now
         try:
             return stamp(datetime.fromisoformat(newest[0].utc) + timedelta(microseconds=1))
-        except (ValueError, OverflowError):  # the entry was edited, which the check of the log tells
+        except (ValueError, OverflowError):  # the entry was edited; the check of the log reports it
             return now
 
     @contextmanager
     def write_case(self, case_id: str, attempt: str, actor: str, **parameters: object) -> Iterator[Transaction]:
-        """Begin a write transaction on a case. After a ``PolicyViolation`` in the block, only the attempt is logged.
+        """Begin a write transaction on a case; if the block raises ``PolicyViolation``, only the attempt is logged.
 
         Args:
-            case_id: of the case.
-            attempt: what is to be done, as ``Action`` names it.
-            actor: who does it.
-            parameters: JSON values that it is to be done with, for the entry of a refusal.
+            case_id: id of the case.
+            attempt: name of the action, see ``Action``.
+            actor: name of the person who acts.
+            parameters: JSON values of the action, for the log entry of a refusal.
 
         Raises:
             PolicyViolation: there is no such case.
@@ -107,7 +107,7 @@ class CaseLog:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Begin a read transaction: all that is read is of one moment.
+        """Begin a read transaction; all reads see the same state of the database.
 
         Raises:
             CaseError: the store cannot be read.
@@ -127,7 +127,7 @@ class CaseLog:
             yield connection
 
     def fail(self, case_id: str, action: Action, actor: str, sha256: str, reason: str) -> None:
-        """Log that work on an item, which ``Transaction.begin`` noted, failed.
+        """Log that work on an item failed, after ``Transaction.begin`` recorded its start.
 
         Raises:
             CaseError: there is no such case, or the log cannot be written.
@@ -137,14 +137,14 @@ class CaseLog:
             transaction.log(case_id, actor, f"{action} failed", {"sha256": sha256, "reason": plain(reason)})
 
     def record_failure(self, case_id: str, attempt: str, *, actor: str, reason: str, name: str = "") -> None:
-        """Log that something could not be done, such as the intake of a file that cannot be read.
+        """Log that an action failed, such as the intake of a file that cannot be read.
 
         Args:
-            case_id: of the case.
-            attempt: what was tried, as ``Action`` names it.
-            actor: who tried it.
+            case_id: id of the case.
+            attempt: name of the action, see ``Action``.
+            actor: name of the person who acted.
             reason: why it failed, one sentence.
-            name: of the file that it was tried with, if any.
+            name: name of the file, if any.
 
         Raises:
             CaseError: there is no such case, or the log cannot be written.
@@ -164,7 +164,7 @@ class CaseLog:
             return tuple(audit_log.entries(connection, case_id))
 
     def newest(self, case_id: str, most: int) -> tuple[Entry, ...]:
-        """Return the end of the log of a case, the newest entry first; however long the log is.
+        """Return up to ``most`` of the newest entries of a case, newest first; the rest of the log is not read.
 
         Raises:
             CaseError: there is no such case.
@@ -173,7 +173,7 @@ class CaseLog:
             return audit_log.tail(connection, case_id, most)
 
     def head(self, case_id: str) -> Head:
-        """Return the last entry of a case's log, as it is noted; nothing is checked.
+        """Return the stored head of a case's log, without any check.
 
         Raises:
             CaseError: there is no such case.
@@ -182,10 +182,10 @@ class CaseLog:
             return audit_log.head(connection, case_id) or Head(case_id, 0, START)
 
     def verify(self, case_id: str) -> LogCheck:
-        """Check the chain of a case, or that of what belongs to no case (``audit_log.STORE``).
+        """Check the chain of a case, or the chain of entries that belong to no case (``audit_log.STORE``).
 
         Raises:
-            CaseError: nothing shows that there ever was such a case.
+            CaseError: there is no trace of such a case.
         """
         checks = self._verify(case_id)
         if case_id not in checks:
@@ -193,15 +193,15 @@ class CaseLog:
         return checks[case_id]
 
     def verify_all(self) -> dict[str, LogCheck]:
-        """Check every chain that the store has, or once had.
+        """Check every chain that the store holds, or has a trace of.
 
         Returns:
-            Id of the case, or ``audit_log.STORE``, -> the check of its chain.
+            Id of the case, or ``audit_log.STORE``, -> result of the check of its chain.
         """
         return self._verify(None)
 
     def _verify(self, only: str | None) -> dict[str, LogCheck]:
-        noted = self._anchors.read()  # before the database, which is never behind it
+        noted = self._anchors.read()  # read before the database, so that the anchors cannot be ahead of it
         with self.read() as connection:
             chains = {STORE, *(noted or ()), *queries.chains(connection)}
             return {
@@ -210,7 +210,10 @@ class CaseLog:
 
     @contextmanager
     def snapshot(self, case_id: str) -> Iterator[tuple[Connection, LogCheck]]:
-        """Begin a long read of a case: a connection that shows one moment of it, and the check of its log.
+        """Begin a long read of a case, and check its log.
+
+        Yields:
+            A connection that sees one state of the database, and the result of the check.
 
         Raises:
             CaseError: there is no such case.

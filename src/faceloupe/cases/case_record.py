@@ -1,6 +1,6 @@
-"""The record of a case from the store: the one source of every page, CSV and PDF about a case.
+"""The record of a case, read from the store: the source of all pages, CSV files and PDF documents about a case.
 
-``report.case_schema`` has its form.
+``report.case_schema`` defines its form.
 """
 
 import json
@@ -34,12 +34,12 @@ from faceloupe.report.case_schema import (
 
 @dataclass(frozen=True, slots=True)
 class StreamedRecord:
-    """A case record whose items come one by one: a case can hold more of them than fit into memory.
+    """A case record whose items are read one at a time, because they may not all fit into memory.
 
     Attributes:
-        frame: the record without its items and without the entries of its log.
-        items: can be gone through once.
-        entries: gives the entries of the log from the first, as often as it is called.
+        frame: the record without its items and without its log entries.
+        items: iterator over the items; it can be consumed once.
+        entries: returns a new iterator over the log entries on each call.
     """
 
     frame: CaseRecord
@@ -47,12 +47,12 @@ class StreamedRecord:
     entries: Callable[[], Iterator[LogEntry]]
 
     def whole(self) -> CaseRecord:
-        """Return the whole record in memory."""
+        """Return the whole record, loaded into memory."""
         items, log = tuple(self.items), msgspec.structs.replace(self.frame.log, entries=tuple(self.entries()))
         return msgspec.structs.replace(self.frame, items=items, log=log)
 
     def pieces(self) -> Iterator[str]:
-        """Return the text of the whole record, indented, an item or an entry at a time."""
+        """Yield the text of the whole record as indented JSON, one item or entry at a time."""
         start, rest = _text(self.frame).split('"items": []', 1)
         middle, end = rest.rsplit('"entries": []', 1)
         yield f'{start}"items": '
@@ -64,16 +64,16 @@ class StreamedRecord:
 
 @contextmanager
 def open_case_record(store: CaseStore, case_id: str, *, viewer: str | None = None) -> Iterator[StreamedRecord]:
-    """Open the record of a case, all of one moment; its items can be read within the block.
+    """Open the record of a case, as of one moment; its items can be read within the block.
 
     Args:
-        store: that holds the case.
-        case_id: of the case.
-        viewer: whose eyes it is for: runs that a blind case keeps from that person are left out. None leaves nothing
-            out.
+        store: store that holds the case.
+        case_id: id of the case.
+        viewer: name of the person who will see the record; runs that a blind case hides from that person are left out.
+            None leaves nothing out.
 
     Raises:
-        CaseError: there is no such case, or a report in it is not what was filed.
+        CaseError: there is no such case, or a report in it was changed after filing.
     """
     with store.log.snapshot(case_id) as (connection, check):
         case = find_case(connection, case_id)
@@ -92,7 +92,9 @@ def open_case_record(store: CaseStore, case_id: str, *, viewer: str | None = Non
         )
         person = None if viewer is None else person_key(viewer)
         items = (_item(connection, item, person) for item in queries.all_items(connection, case_id, person))
-        yield StreamedRecord(frame, items, lambda: (entry.stated() for entry in audit_log.entries(connection, case_id)))
+        yield StreamedRecord(
+            frame, items, lambda: (entry.to_record() for entry in audit_log.entries(connection, case_id))
+        )
 
 
 def case_record(store: CaseStore, case_id: str, *, viewer: str | None = None) -> CaseRecord:
@@ -141,7 +143,7 @@ def _sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tup
 
 
 def _stated(statement: Decision | SignOff) -> dict[str, Any]:
-    """Return the fields of a statement that its record and its entry in the log state."""
+    """Return the fields of a statement for its record; None values and a false ``name_checked`` are omitted."""
     fields = {name: value for name, value in asdict(statement).items() if value is not None}
     if not fields.pop("name_checked"):
         return fields
@@ -149,7 +151,7 @@ def _stated(statement: Decision | SignOff) -> dict[str, Any]:
 
 
 def _array(values: Iterable[msgspec.Struct], indent: int) -> Iterator[str]:
-    """Return the text of an array that stands so many spaces deep, a value at a time."""
+    """Yield the text of a JSON array, one value at a time; ``indent`` is its depth in spaces."""
     separator, deep = "[\n", " " * (indent + 2)
     for value in values:
         yield separator + "\n".join(f"{deep}{line}" for line in _text(value).split("\n"))
@@ -158,5 +160,5 @@ def _array(values: Iterable[msgspec.Struct], indent: int) -> Iterator[str]:
 
 
 def _text(record: msgspec.Struct) -> str:
-    # Not indented by msgspec: the text of a bundle stays what it was in earlier releases, to the last byte.
+    # json, not msgspec, does the indenting: the text of a bundle must be byte for byte the same as in earlier releases.
     return json.dumps(json.loads(msgspec.json.encode(record)), indent=2, ensure_ascii=False, allow_nan=False)

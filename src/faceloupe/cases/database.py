@@ -1,4 +1,4 @@
-"""The SQLite file: connections, transactions, and its errors as sentences."""
+"""The SQLite database file: connections, transactions, and error messages for users."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 from faceloupe.cases import migrations
 from faceloupe.errors import CaseError
 
-_WAIT_S = 60.0  # for another writer to end
+_WAIT_S = 60.0  # time to wait for another writer, seconds
 _READONLY = "The data folder {folder} cannot be written; change its permissions or choose another folder."
 _CLOSED = "The case database in {folder} cannot be opened; check the permissions of the folder."
 _BUSY = "The case database in {folder} has been in use for a minute; try again later."
@@ -29,7 +29,7 @@ _SENTENCES = {
 
 @contextmanager
 def _as_case_errors(folder: Path) -> Iterator[None]:
-    """Turn what can happen to a file of SQLite into a ``CaseError``; a wrong statement stays what it is."""
+    """Convert SQLite errors caused by the file or the disk to ``CaseError``; other errors pass unchanged."""
     try:
         yield
     except sqlite3.Error as problem:
@@ -43,17 +43,17 @@ def _as_case_errors(folder: Path) -> Iterator[None]:
 
 
 class Database:
-    """A database file. Any thread of any process may use it: every transaction has a connection of its own."""
+    """A database file. All threads and processes may use it: every transaction has its own connection."""
 
     def __init__(self, path: Path) -> None:
-        """Name the file."""
+        """Set the path of the file."""
         self._path = path
 
-    def lacks(self) -> list[str]:
-        """Name the migrations to be applied; nothing is changed.
+    def missing_migrations(self) -> list[str]:
+        """Return the names of the missing migrations, without changing the database.
 
         Raises:
-            CaseError: the database is of a newer version, damaged, or cannot be opened.
+            CaseError: the database is from a newer version, damaged, or cannot be opened.
         """
         if not self.exists():
             return list(migrations.MIGRATIONS)
@@ -61,11 +61,11 @@ class Database:
             return migrations.missing(connection)
 
     def exists(self) -> bool:
-        """Tell whether the file is there."""
+        """Return whether the file exists."""
         return self._path.exists()
 
     def prepare(self) -> None:
-        """Set what a database file keeps for good.
+        """Set the options that the database file stores permanently.
 
         Raises:
             CaseError: the file cannot be written.
@@ -75,24 +75,24 @@ class Database:
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
-        """Begin a transaction: committed at the end of the block, undone where the block raises.
+        """Begin a transaction; it is committed at the end of the block, or rolled back if the block raises.
 
         Args:
-            write: take the place of the one writer at the start; else all reads are of one moment.
+            write: whether to take the write lock at the start; otherwise all reads see one state of the database.
 
         Raises:
-            CaseError: the file is locked, full, unreadable or damaged; nothing of the transaction is kept.
+            CaseError: the file is locked, unreadable or damaged, or the disk is full; the transaction is rolled back.
         """
         with _as_case_errors(self._path.parent), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            yield connection  # closing without a commit undoes everything
+            yield connection  # closing without a commit rolls back
             connection.execute("COMMIT")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = FULL")  # what is committed outlives a power cut
+            connection.execute("PRAGMA synchronous = FULL")  # commits survive a power cut
         except BaseException:
             connection.close()
             raise

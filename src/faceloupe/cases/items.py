@@ -6,7 +6,7 @@ import dataclasses
 from faceloupe.cases import queries
 from faceloupe.cases.audit_log import STORE, Action
 from faceloupe.cases.blobs import BlobStore
-from faceloupe.cases.case_log import SELF, CaseLog
+from faceloupe.cases.case_log import SYSTEM_ACTOR, CaseLog
 from faceloupe.cases.records import (
     Case,
     Item,
@@ -29,23 +29,23 @@ from faceloupe.types import Step
 
 
 class Items:
-    """The part of the store that holds the evidence. Nothing of it is ever changed."""
+    """The part of the store that holds the evidence, which is never changed."""
 
     def __init__(self, log: CaseLog, evidence: BlobStore) -> None:
-        """Use the log of the store, and the folder of its evidence."""
+        """Use the log of the store and the folder of its evidence."""
         self._log, self._evidence = log, evidence
 
     def file(self, case_id: str, evidence_file: EvidenceFile, *, actor: str, step: Step | None = None) -> Item:
-        """Keep the bytes of a file, and file them to a case. The same bytes are one item, under its first name.
+        """Store the bytes of a file and file them to a case; the same bytes are one item, under its first name.
 
         Args:
-            case_id: of the case.
+            case_id: id of the case.
             evidence_file: the file.
-            actor: who files it.
-            step: called with the share that is kept, 0..1; what it raises ends the work.
+            actor: name of the person who files it.
+            step: called with the share done, 0..1; an exception that it raises ends the work.
 
         Raises:
-            EvidenceError: the file is gone, or not what it was when it was hashed.
+            EvidenceError: the file is missing, or has changed since it was hashed.
             CaseError: there is no such case, or the store cannot be written.
         """
         actor, evidence = name_of(actor, "actor"), evidence_file.evidence
@@ -71,22 +71,22 @@ class Items:
                 transaction.log(case_id, actor, Action.INTAKE, facts)
                 return transaction.item(case_id, evidence.sha256)
         except BaseException as problem:
-            with contextlib.suppress(CaseError):  # the first problem is the one to tell
+            with contextlib.suppress(CaseError):  # report the first error
                 self._log.fail(case_id, Action.INTAKE, actor, evidence.sha256, reason_of(problem))
             raise
 
     def get(self, case_id: str, prefix: str, *, viewer: str | None = None) -> Item:
-        """Return the item of a case whose SHA-256 begins with these digits, four or more.
+        """Return the item of a case whose SHA-256 begins with the given digits, four or more.
 
-        Where the store takes the hash of an item to be reviewed, its first digits will do as well.
+        Most methods of ``Reviews`` also accept the first digits of a hash.
 
         Args:
-            case_id: of the case.
+            case_id: id of the case.
             prefix: first digits of the hash.
             viewer: see ``page``.
 
         Raises:
-            CaseError: there is no such case; no item, or several, begin so.
+            CaseError: there is no such case, or no item or several items match.
         """
         with self._log.read_case(case_id) as connection:
             return find_item(connection, case_id, prefix, viewer and person_key(viewer))
@@ -105,14 +105,14 @@ class Items:
         """Return a page of a case's items, in the order they were filed.
 
         Args:
-            case_id: of the case.
+            case_id: id of the case.
             search: part of the name, or start of the hash.
-            outcome: of the run that says what was found.
-            state: how far the review is.
-            viewer: whose eyes the list is for: results that a blind case, this one or another, keeps from that person
-                are hidden, and are not found by their outcome. None hides nothing.
-            offset: number of the first item, from 0.
-            limit: of how many there are at most.
+            outcome: outcome of the run selected by ``case_schema.finding_run``; None for all.
+            state: state of the review; None for all.
+            viewer: name of the person who will see the list. Results that a blind case, this one or another, withholds
+                from that person are hidden and do not match ``outcome``. None hides nothing.
+            offset: index of the first item, from 0.
+            limit: maximum number of items.
 
         Raises:
             CaseError: there is no such case.
@@ -130,18 +130,18 @@ class Items:
             )
 
     def newest_case(self, sha256: str) -> Case | None:
-        """Return the newest case to which some evidence is filed; None where it is in no case."""
+        """Return the newest case that contains the evidence; None if no case does."""
         with self._log.read() as connection:
             return queries.newest_case_of(connection, sha256)
 
     def similar(self, sha256: str, *, image_hash: str = "") -> tuple[SimilarItem, ...]:
-        """Return the items of all cases that are the same file, or an image much like it; never of a blind case.
+        """Return the items of all cases, except blind ones, that are the same file or a similar image.
 
-        Images filed before their perceptual hashes were kept are known by their bytes alone.
+        Images that were filed before perceptual hashes were stored are only found if they are the same file.
 
         Args:
-            sha256: of the evidence, which need not be in a case.
-            image_hash: its perceptual hash; that of the store where empty.
+            sha256: SHA-256 of the evidence, which need not be in a case.
+            image_hash: perceptual hash of the image; the stored hash if empty.
 
         Returns:
             The same file first, then the most similar ones.
@@ -150,7 +150,7 @@ class Items:
             return queries.similar_items(connection, sha256, image_hash, NEAR_BITS)
 
     def neighbors(self, case_id: str, sha256: str) -> Neighbors:
-        """Return what comes before and after an item of a case.
+        """Return the neighbors of an item in its case.
 
         Raises:
             CaseError: there is no such case or item.
@@ -161,16 +161,16 @@ class Items:
     def open_evidence(
         self, sha256: str, *, name: str = "", max_bytes: int | None = None, step: Step | None = None
     ) -> EvidenceFile:
-        """Open kept evidence; its hash is checked on the way.
+        """Open stored evidence and check its hash.
 
         Args:
-            sha256: of the evidence.
-            name: under which it was filed; the first digits of the hash where empty.
-            max_bytes: see ``open_evidence``; that of the default settings where None.
-            step: called with the share that is hashed, 0..1; what it raises ends the work.
+            sha256: SHA-256 of the evidence.
+            name: name under which it was filed; the first digits of the hash if empty.
+            max_bytes: see ``evidence_file.open_evidence``; the default of ``Settings`` if None.
+            step: called with the share hashed, 0..1; an exception that it raises ends the work.
 
         Raises:
-            CaseError: it is missing, unreadable or damaged; this is logged.
+            CaseError: the evidence is missing, unreadable or damaged; this is logged.
         """
         path, max_bytes = self._evidence.path(sha256), max_bytes or Settings().max_bytes
         try:
@@ -184,24 +184,24 @@ class Items:
         return dataclasses.replace(evidence_file, evidence=named)
 
     def verify_evidence(self, sha256: str, step: Step | None = None) -> None:
-        """Hash kept evidence again.
+        """Hash stored evidence again, and check that it is unchanged.
 
         Args:
-            sha256: of the evidence.
-            step: called with the share that is hashed, 0..1; what it raises ends the work.
+            sha256: SHA-256 of the evidence.
+            step: called with the share hashed, 0..1; an exception that it raises ends the work.
 
         Raises:
-            CaseError: it is missing, unreadable or damaged; this is logged.
+            CaseError: the evidence is missing, unreadable or damaged; this is logged.
         """
         try:
             self._evidence.check(sha256, step)
         except CaseError as problem:
             with contextlib.suppress(CaseError), self._log.write(STORE) as transaction:
                 parameters = {"sha256": sha256, "reason": str(problem)}
-                transaction.log(STORE, SELF, f"{Action.EVIDENCE_CHECK} failed", parameters)
+                transaction.log(STORE, SYSTEM_ACTOR, f"{Action.EVIDENCE_CHECK} failed", parameters)
             raise
 
     def unfinished(self) -> tuple[Unfinished, ...]:
-        """Return work that was begun and of which no end is recorded: it is going on, or its process died."""
+        """Return work whose start is recorded but not its end: it is still running, or its process died."""
         with self._log.read() as connection:
             return queries.unfinished(connection, self._evidence.holds)

@@ -1,4 +1,4 @@
-"""The schema, as named steps, each applied once and whole."""
+"""The database schema, as named migrations that are each applied once, within a transaction."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -22,8 +22,8 @@ def _schema() -> Iterator[str]:
         media_type TEXT NOT NULL,
         format TEXT
     ) STRICT"""
-    # Outcome and score are copied from the run that says what was found, so that lists read no reports.
-    # The report stays the truth.
+    # Outcome and score are copied from the run selected by ``case_schema.finding_run``, so that lists need not read
+    # reports. The report remains authoritative.
     yield """CREATE TABLE items (
         id INTEGER PRIMARY KEY,
         case_id TEXT NOT NULL REFERENCES cases,
@@ -117,21 +117,21 @@ def _schema() -> Iterator[str]:
         for event in ("UPDATE", "DELETE"):
             yield f"""CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table}
                 BEGIN SELECT RAISE (ABORT, '{table}: what is written stays'); END"""
-    # Of an item only the copy of its newest result changes.
+    # Of an item, only the copied outcome and score may change.
     yield """CREATE TRIGGER items_no_update
         BEFORE UPDATE OF id, case_id, sha256, name, name_key, added_utc, added_by ON items
         BEGIN SELECT RAISE (ABORT, 'items: what is written stays'); END"""
     yield """CREATE TRIGGER items_no_delete BEFORE DELETE ON items
         BEGIN SELECT RAISE (ABORT, 'items: what is written stays'); END"""
-    # A REPLACE deletes without asking the trigger on deletes.
+    # A REPLACE deletes rows without firing the delete trigger.
     yield """CREATE TRIGGER log_no_replace BEFORE INSERT ON log
         WHEN EXISTS (SELECT 1 FROM log WHERE chain = NEW.chain AND seq = NEW.seq)
         BEGIN SELECT RAISE (ABORT, 'log: what is written stays'); END"""
 
 
 def _open_items() -> Iterator[str]:
-    yield "ALTER TABLE sign_offs ADD COLUMN open_items INTEGER"  # undecided ones when a case was signed; NULL for none
-    yield "ALTER TABLE sign_offs ADD COLUMN open_reason TEXT"  # why it was signed all the same; NULL likewise
+    yield "ALTER TABLE sign_offs ADD COLUMN open_items INTEGER"  # undecided items when a case was signed; NULL if none
+    yield "ALTER TABLE sign_offs ADD COLUMN open_reason TEXT"  # why it was signed anyway; NULL likewise
 
 
 def _image_hashes() -> Iterator[str]:
@@ -151,10 +151,10 @@ def _name_checks() -> Iterator[str]:
 
 
 def _evidence_across_cases() -> Iterator[str]:
-    # A blind case keeps the results of its evidence in all cases, and a view in any of them is a view.
+    # A blind case withholds the results of its evidence in all cases, and a view in any of them counts.
     yield "CREATE INDEX items_by_evidence ON items (sha256)"
     yield "DROP INDEX IF EXISTS log_views"
-    # A damaged entry must not keep the store from being opened: the check of the log is what tells of it.
+    # A damaged log entry must not prevent the store from opening; the check of the log reports it.
     yield """CREATE INDEX log_views ON log (json_extract(parameters, '$.sha256'))
         WHERE action = 'score viewed' AND json_valid(parameters)"""
 
@@ -175,10 +175,10 @@ def _applied(connection: sqlite3.Connection) -> set[str]:
 
 
 def missing(connection: sqlite3.Connection) -> list[str]:
-    """Names of the steps that the database lacks; it is only read.
+    """Return the names of the missing migrations; the database is only read.
 
     Raises:
-        CaseError: a newer version of FaceLoupe has changed it.
+        CaseError: a newer version of FaceLoupe has changed the database.
     """
     applied = _applied(connection)
     if applied - MIGRATIONS.keys():
@@ -187,11 +187,11 @@ def missing(connection: sqlite3.Connection) -> list[str]:
 
 
 def migrate(connection: sqlite3.Connection, utc: str) -> None:
-    """Apply the steps that are missing, within the caller's transaction.
+    """Apply the missing migrations within the caller's transaction.
 
     Args:
-        connection: to the database of the store.
-        utc: the time to note beside them.
+        connection: connection to the database of the store.
+        utc: time to record for the migrations.
     """
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_utc TEXT NOT NULL)")
     for name in missing(connection):

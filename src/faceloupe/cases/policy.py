@@ -16,7 +16,7 @@ from faceloupe.cases.transaction import PolicyViolation, find_case, find_item
 
 @dataclass(frozen=True, slots=True)
 class ResultView:
-    """That a person sees the result of a run: the SHA-256 of the item, and the run."""
+    """A view of a run's result: the SHA-256 of the item and the id of the run."""
 
     sha256: str
     run_id: str
@@ -24,11 +24,11 @@ class ResultView:
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """What a person may see.
+    """The results that a person may see.
 
     Attributes:
-        allowed: SHA-256 of the items whose results are open to the person.
-        new: those results of them that the person is not known to have seen.
+        allowed: SHA-256 of the items whose results the person may see.
+        new: results of these items that the person has not seen yet, according to the logs.
     """
 
     allowed: tuple[str, ...]
@@ -36,18 +36,20 @@ class Visibility:
 
 
 def may_see(connection: Connection, sha256: str, person: str) -> bool:
-    """Tell whether a person may see results of some evidence, in whichever case: not before deciding it in blind ones.
+    """Return whether a person may see the results of some evidence, in any case.
+
+    A blind case withholds the results of its evidence from a person who has not decided it there.
 
     Args:
-        connection: of a transaction.
-        sha256: of the evidence.
+        connection: connection of a transaction.
+        sha256: SHA-256 of the evidence.
         person: key of the person's name.
     """
     return queries.blind_case_of(connection, sha256, person) is None
 
 
 def seen_runs(connection: Connection, person: str, sha256: str) -> set[str]:
-    """Return the runs of some evidence whose results a person has seen, by the logs of all cases."""
+    """Return the ids of the runs of some evidence that a person has seen, according to the logs of all cases."""
     query = "SELECT actor, parameters FROM log INDEXED BY log_views WHERE action = 'score viewed'"
     of_evidence = "json_valid(parameters) AND json_extract(parameters, '$.sha256') = ?"
     views = connection.execute(f"{query} AND {of_evidence}", (sha256,))
@@ -55,15 +57,15 @@ def seen_runs(connection: Connection, person: str, sha256: str) -> set[str]:
 
 
 def unseen(connection: Connection, views: Iterable[ResultView], person: str) -> tuple[ResultView, ...]:
-    """Return those of some results that a person is not known to have seen."""
+    """Return the views that are not yet in the logs for a person."""
     return tuple(view for view in views if view.run_id not in seen_runs(connection, person, view.sha256))
 
 
 def visibility(connection: Connection, case_id: str, hashes: Iterable[str], person: str) -> Visibility:
-    """Return what a person may see of some items, and what of it is new.
+    """Return which results of these items a person may see, and which of these results are new to that person.
 
     Raises:
-        PolicyViolation: one of them is not in the case.
+        PolicyViolation: one of the items is not in the case.
     """
     items = [find_item(connection, case_id, prefix) for prefix in hashes]
     allowed: list[str] = []
@@ -78,10 +80,10 @@ def visibility(connection: Connection, case_id: str, hashes: Iterable[str], pers
 
 
 def refuse_reviewer_as_examiner(connection: Connection, case_id: str, item: Item, name: str) -> None:
-    """Refuse a decision of somebody who has signed.
+    """Refuse a decision by a person who has signed the item or the case.
 
     Raises:
-        PolicyViolation: the person has signed the item or the case, and would now decide what was signed.
+        PolicyViolation: the person has signed the item or the case as its reviewer.
     """
     signed = "SELECT 1 FROM sign_offs WHERE case_id = ? AND (item_id = ? OR item_id IS NULL) AND reviewer_key = ?"
     if connection.execute(signed, (case_id, item.id, person_key(name))).fetchone():
@@ -89,16 +91,17 @@ def refuse_reviewer_as_examiner(connection: Connection, case_id: str, item: Item
 
 
 def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item | None, name: str) -> None:
-    """Refuse a signature of somebody who has decided.
+    """Refuse a signature by a person who has decided.
 
     Args:
-        connection: of a transaction.
-        case_id: of the case.
-        item: to be signed; None for the case itself.
-        name: of the person.
+        connection: connection of a transaction.
+        case_id: id of the case.
+        item: item to be signed; None for the case itself.
+        name: name of the person.
 
     Raises:
-        PolicyViolation: the item is not decided, or the person is the case's examiner or made the decision.
+        PolicyViolation: the item is not decided, the person is the examiner of the case, or the person has decided the
+            item (if ``item`` is None: any item of the case).
     """
     if item is not None and item.decision is None:
         raise PolicyViolation("The item has no decision to sign; enter one first.")
@@ -114,15 +117,15 @@ def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item
 
 
 def open_items(connection: Connection, case_id: str, reason: str) -> int | None:
-    """Count the undecided items of a case that is about to be signed; None where there are none.
+    """Count the undecided items of a case that is about to be signed; return None if there are none.
 
     Args:
-        connection: of a transaction, so that no item is filed between this count and the signature.
-        case_id: of the case.
-        reason: why it is signed all the same; empty for none.
+        connection: connection of the signature's transaction, so that no item is filed between count and signature.
+        case_id: id of the case.
+        reason: why the case is signed although items are undecided; may be empty.
 
     Raises:
-        PolicyViolation: there are some, and no reason is given.
+        PolicyViolation: items are undecided, and the reason is empty.
     """
     count = queries.undecided(connection, case_id)
     if count and not reason:

@@ -1,4 +1,4 @@
-"""Reading the tables: rows as records. Lists read no reports, and every search is within one case, by an index."""
+"""Queries that return rows as records. Lists do not read reports; item searches stay in one case and use an index."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from faceloupe.cases.records import (
 
 _CASE = """SELECT cases.id, cases.name, examiner, blind, created_utc,
     (SELECT count(*) FROM items WHERE case_id = cases.id) FROM cases"""
-# The items of blind cases that a person has not decided there, so that what was found in them is kept from that person.
-# Evidence is known by its hash: what was found is kept where it is an item of another case, too.
-_KEPT = """FROM items AS kept JOIN cases ON cases.id = kept.case_id
-    WHERE blind AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = kept.id AND examiner_key = :viewer)"""
+# The items of blind cases that a person has not decided there; their results are withheld from that person. Evidence is
+# identified by its hash, so its results are withheld in other cases too.
+_WITHHELD = """FROM items AS withheld JOIN cases ON cases.id = withheld.case_id
+    WHERE blind AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = withheld.id AND examiner_key = :viewer)"""
 _HIDDEN = f"""(items.outcome IS NOT NULL AND :viewer IS NOT NULL
-    AND EXISTS (SELECT 1 {_KEPT} AND kept.sha256 = items.sha256))"""
-# Times are in the order of the log, see ``CaseLog.write``.
+    AND EXISTS (SELECT 1 {_WITHHELD} AND withheld.sha256 = items.sha256))"""
+# Times have the same order as the log, see ``CaseLog.write``.
 _SIGNED = """EXISTS (SELECT 1 FROM sign_offs WHERE case_id = items.case_id AND item_id = items.id
     AND utc >= (SELECT utc FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1))"""
 _ITEM = f"""SELECT items.id, case_id, items.sha256, name, size_bytes, media_type, format, added_utc, added_by,
@@ -38,7 +38,7 @@ _ITEM = f"""SELECT items.id, case_id, items.sha256, name, size_bytes, media_type
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """The report of a run as the table has it: its text, and the SHA-256 that the text should have."""
+    """The stored report of a run: its text, and the SHA-256 that the text should have."""
 
     text: str
     sha256: str
@@ -50,25 +50,25 @@ def _case(row: tuple[Any, ...]) -> Case:
 
 
 def case(connection: Connection, case_id: str) -> Case | None:
-    """Return a case; None where none has that id."""
+    """Return a case; None if no case has this id."""
     row = connection.execute(f"{_CASE} WHERE cases.id = ?", (case_id,)).fetchone()
     return _case(row) if row else None
 
 
 def cases(connection: Connection) -> tuple[Case, ...]:
-    """Return all cases, the newest first."""
+    """Return all cases, newest first."""
     return tuple(map(_case, connection.execute(f"{_CASE} ORDER BY cases.rowid DESC")))
 
 
 def blind_case_of(connection: Connection, sha256: str, person: str) -> Case | None:
-    """Return the oldest blind case that has this evidence and no decision on it by that person, or None."""
-    query = f"SELECT kept.case_id {_KEPT} AND kept.sha256 = :sha256 ORDER BY cases.rowid LIMIT 1"
+    """Return the oldest blind case with this evidence that a person has not decided there, or None."""
+    query = f"SELECT withheld.case_id {_WITHHELD} AND withheld.sha256 = :sha256 ORDER BY cases.rowid LIMIT 1"
     row = connection.execute(query, {"sha256": sha256, "viewer": person}).fetchone()
     return case(connection, row[0]) if row else None
 
 
 def newest_case_of(connection: Connection, sha256: str) -> Case | None:
-    """Return the newest case that has this evidence, or None."""
+    """Return the newest case with this evidence, or None."""
     row = connection.execute(
         f"{_CASE} JOIN items ON items.case_id = cases.id WHERE items.sha256 = ? ORDER BY cases.rowid DESC LIMIT 1",
         (sha256,),
@@ -77,7 +77,7 @@ def newest_case_of(connection: Connection, sha256: str) -> Case | None:
 
 
 def similar_items(connection: Connection, sha256: str, image_hash: str, near_bits: int) -> tuple[SimilarItem, ...]:
-    """Return the items of cases that are not blind and are this evidence or an image like it; see ``Items.similar``."""
+    """Return the items that are this evidence or a similar image, except in blind cases; see ``Items.similar``."""
     own = connection.execute("SELECT perceptual_hash FROM image_hashes WHERE sha256 = ?", (sha256,)).fetchone()
     wanted = image_hash or (own[0] if own else "")
     distances: dict[str, int | None] = {}
@@ -100,8 +100,8 @@ def similar_items(connection: Connection, sha256: str, image_hash: str, near_bit
 
 
 def withheld_hashes(connection: Connection, person: str) -> frozenset[str]:
-    """Return the SHA-256 of all evidence for which ``blind_case_of`` finds a case."""
-    rows = connection.execute(f"SELECT DISTINCT kept.sha256 {_KEPT}", {"viewer": person})
+    """Return the SHA-256 of all evidence for which ``blind_case_of`` returns a case."""
+    rows = connection.execute(f"SELECT DISTINCT withheld.sha256 {_WITHHELD}", {"viewer": person})
     return frozenset(sha256 for (sha256,) in rows)
 
 
@@ -111,7 +111,7 @@ def _item(row: tuple[Any, ...]) -> Item:
 
 
 def changes_since(connection: Connection, case_id: str, utc: str) -> int:
-    """Count the items that were filed to a case and the decisions made in it after a time."""
+    """Count the items filed to a case and the decisions made in it after a time."""
     count: int
     (count,) = connection.execute(
         """SELECT (SELECT count(*) FROM items WHERE case_id = :case_id AND added_utc > :utc)
@@ -141,7 +141,7 @@ _STATES = {
 
 
 def neighbors(connection: Connection, case_id: str, item_id: int) -> Neighbors:
-    """Return the items before and after one of a case, and the next that is undecided; see ``Neighbors``."""
+    """Return the neighbors of an item in its case, and the next undecided item; see ``Neighbors``."""
     values = {"case_id": case_id, "id": item_id}
 
     def first(condition: str, order: str) -> str | None:
@@ -155,14 +155,14 @@ def neighbors(connection: Connection, case_id: str, item_id: int) -> Neighbors:
 
 
 def items_query(*, search: str, outcome: str | None, state: ReviewState | None = None) -> str:
-    """Return the condition of a list of items; see ``items``."""
+    """Return the SQL condition that selects a list of items; see ``items``."""
     condition = "case_id = :case_id"
     if state is not None:
         condition += f" AND {_STATES[state]}"
     if outcome is not None:
         condition += f" AND outcome = :outcome AND NOT {_HIDDEN}"
     if search:
-        # Not LIKE: it takes parts of what was typed for wildcards, and knows only ASCII letters in both cases.
+        # Not LIKE: it treats % and _ as wildcards, and ignores the case of ASCII letters only.
         condition += " AND (instr(name_key, :search) OR substr(items.sha256, 1, length(:search)) = :search)"
     return condition
 
@@ -181,14 +181,14 @@ def items(
     """Return a page of a case's items, in the order they were filed; see ``Items.page``.
 
     Args:
-        connection: of a transaction.
-        case_id: of the case.
-        outcome: of the run that says what was found; None for all.
-        offset: number of the first item, from 0.
-        limit: of how many there are at most.
+        connection: connection of a transaction.
+        case_id: id of the case.
+        outcome: outcome of the run selected by ``case_schema.finding_run``; None for all.
+        offset: index of the first item, from 0.
+        limit: maximum number of items.
         search: part of the name or start of the hash, case folded; empty for all.
-        state: how far its review is; None for all.
-        viewer: key of the person's name; None where nothing is to be hidden.
+        state: state of the review; None for all.
+        viewer: key of the viewer's name; None hides nothing.
     """
     condition = items_query(search=search, outcome=outcome, state=state)
     values = {"case_id": case_id, "search": search, "outcome": outcome, "viewer": viewer}
@@ -200,17 +200,17 @@ def items(
     return Page(tuple(map(_item, rows)), total)
 
 
-def items_beginning(connection: Connection, case_id: str, prefix: str, viewer: str | None) -> tuple[Item, ...]:
-    """Return up to two items of a case whose hash begins with these digits."""
+def items_by_hash_prefix(connection: Connection, case_id: str, prefix: str, viewer: str | None) -> tuple[Item, ...]:
+    """Return up to two items of a case whose hash begins with the given digits."""
     rows = connection.execute(
         f"{_ITEM} WHERE case_id = :case_id AND items.sha256 >= :low AND items.sha256 < :high LIMIT 2",
-        {"case_id": case_id, "low": prefix, "high": f"{prefix}g", "viewer": viewer},  # g: after every digit
+        {"case_id": case_id, "low": prefix, "high": f"{prefix}g", "viewer": viewer},  # g sorts after all digits
     )
     return tuple(map(_item, rows))
 
 
 def all_items(connection: Connection, case_id: str, viewer: str | None) -> Iterator[Item]:
-    """Return every item of a case, in the order they were filed."""
+    """Return an iterator over all items of a case, in the order they were filed."""
     rows = connection.execute(
         f"{_ITEM} WHERE case_id = :case_id ORDER BY items.id", {"case_id": case_id, "viewer": viewer}
     )
@@ -218,7 +218,7 @@ def all_items(connection: Connection, case_id: str, viewer: str | None) -> Itera
 
 
 def runs(connection: Connection, item_id: int) -> tuple[Run, ...]:
-    """Return the runs of an item, the oldest first."""
+    """Return the runs of an item, oldest first."""
     rows = connection.execute(
         "SELECT id, created_utc, actor, outcome, score, report_sha256 FROM runs WHERE item_id = ? ORDER BY number",
         (item_id,),
@@ -232,19 +232,19 @@ def _pictures(connection: Connection, run_id: str) -> dict[str, str]:
 
 
 def report(connection: Connection, run_id: str) -> StoredReport | None:
-    """Return the report of a run; None where there is no such run."""
+    """Return the report of a run; None if there is no such run."""
     row = connection.execute("SELECT report, report_sha256 FROM runs WHERE id = ?", (run_id,)).fetchone()
     return StoredReport(*row) if row else None
 
 
 def run_ids(connection: Connection, item_id: int) -> tuple[str, ...]:
-    """Return the ids of the runs of an item, the oldest first."""
+    """Return the ids of the runs of an item, oldest first."""
     rows = connection.execute("SELECT id FROM runs WHERE item_id = ? ORDER BY number", (item_id,))
     return tuple(run_id for (run_id,) in rows)
 
 
 def notes(connection: Connection, case_id: str, item_id: int | None) -> tuple[Note, ...]:
-    """Return the notes on an item, or those on the case itself; the oldest first."""
+    """Return the notes on an item, or on the case itself if ``item_id`` is None; oldest first."""
     rows = connection.execute(
         "SELECT utc, author, text FROM notes WHERE case_id = ? AND item_id IS ? ORDER BY id", (case_id, item_id)
     )
@@ -252,7 +252,7 @@ def notes(connection: Connection, case_id: str, item_id: int | None) -> tuple[No
 
 
 def decisions(connection: Connection, item_id: int) -> tuple[Decision, ...]:
-    """Return the decisions on an item, the oldest first."""
+    """Return the decisions on an item, oldest first."""
     rows = connection.execute(
         "SELECT utc, examiner, outcome, reason, confidence, score_seen_before, name_checked FROM decisions"
         " WHERE item_id = ? ORDER BY id",
@@ -262,7 +262,7 @@ def decisions(connection: Connection, item_id: int) -> tuple[Decision, ...]:
 
 
 def sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tuple[SignOff, ...]:
-    """Return the signatures under an item, or under the case itself; the oldest first."""
+    """Return the signatures under an item, or under the case itself if ``item_id`` is None; oldest first."""
     rows = connection.execute(
         "SELECT utc, reviewer, open_items, open_reason, name_checked FROM sign_offs"
         " WHERE case_id = ? AND item_id IS ? ORDER BY id",
@@ -272,17 +272,17 @@ def sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tupl
 
 
 def unfinished(connection: Connection, stored: Callable[[str], bool]) -> tuple[Unfinished, ...]:
-    """Return what was begun and has no end recorded, the oldest first.
+    """Return work whose start is recorded but not its end, oldest first.
 
     Args:
-        connection: of a transaction.
-        stored: tells whether the bytes with a SHA-256 are in the store.
+        connection: connection of a transaction.
+        stored: returns whether the bytes with a SHA-256 are in the store.
     """
     rows = connection.execute("SELECT case_id, action, sha256, name, actor, began_utc FROM pending ORDER BY began_utc")
     return tuple(Unfinished(*(*row, stored(row[2]))) for row in rows.fetchall())
 
 
 def chains(connection: Connection) -> set[str]:
-    """Name all chains of which there is a trace."""
+    """Return the names of all chains that the database has a trace of."""
     rows = connection.execute("SELECT id FROM cases UNION SELECT chain FROM heads UNION SELECT chain FROM log")
     return {chain for (chain,) in rows}

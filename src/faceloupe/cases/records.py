@@ -1,4 +1,4 @@
-"""What the case store returns, and the form in which names and texts enter it."""
+"""Records that the case store returns, and functions that normalize names and texts for storage."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ class Case:
 
     Attributes:
         id: 12 hexadecimal digits.
-        examiner: who is in charge; empty where no name was given.
+        examiner: examiner in charge; empty if no name was given.
         blind: whether a score stays hidden from each examiner until that examiner has entered a decision.
-        items: how many it has.
+        items: number of items.
     """
 
     id: str
@@ -42,15 +42,14 @@ class Item:
     """A piece of evidence in a case.
 
     Attributes:
-        id: within the store.
-        sha256: of the bytes.
-        name: under which it was filed first.
-        outcome: of the run that says what was found, see ``case_schema.finding_run``; None where there is none,
-            and where it is hidden.
-        score: likewise, 0..1; None also where that run gave none.
+        id: id within the store.
+        sha256: SHA-256 of the bytes.
+        name: name under which it was first filed.
+        outcome: outcome of the run selected by ``case_schema.finding_run``; None if there is no run or it is hidden.
+        score: score of that run, 0..1; None also if the run has no score.
         hidden: whether there is a result that the viewer may not see yet.
-        decision: outcome word of the newest decision; None where there is none.
-        signed_off: whether a reviewer has signed the item.
+        decision: outcome of the newest decision; None if there is no decision.
+        signed_off: whether a reviewer has signed the item since its newest decision.
     """
 
     id: int
@@ -71,13 +70,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class SimilarItem:
-    """An item of a case that is the same file as another one, or an image much like it.
+    """An item of a case that is the same file as another, or a similar image.
 
     Attributes:
-        case: that it is in; never a blind one.
-        sha256: of the item.
-        name: of the item.
-        differing_bits: of the 64 of the perceptual hashes; None for the same file.
+        case: case of the item; never a blind case.
+        sha256: SHA-256 of the item.
+        name: name of the item.
+        differing_bits: number of differing bits of the 64-bit perceptual hashes; None for the same file.
     """
 
     case: Case
@@ -87,19 +86,19 @@ class SimilarItem:
 
 
 class ReviewState(StrEnum):
-    """How far the review of an item is."""
+    """State of the review of an item."""
 
     UNDECIDED = "undecided"
-    DECIDED = "decided"  # but not signed since
+    DECIDED = "decided"  # but not signed since then
     SIGNED = "signed"
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbors:
-    """SHA-256 of the items around one, in the order they were filed; None where there is none.
+    """SHA-256 of the items before and after an item, in the order they were filed; None if there is none.
 
     Attributes:
-        undecided: the next one without a decision, from the first again after the last.
+        undecided: next item without a decision; the search continues from the first item after the last.
     """
 
     previous: str | None
@@ -109,7 +108,7 @@ class Neighbors:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list of items, and how many the whole list has."""
+    """A part of a list of items, and the length of the whole list."""
 
     items: tuple[Item, ...]
     total: int
@@ -117,12 +116,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An analysis of an item; ``Runs.report_text`` has its report.
+    """An analysis of an item; ``Runs.report_text`` returns its report.
 
     Attributes:
         id: 12 hexadecimal digits.
-        report_sha256: of the text of the report, UTF-8.
-        pictures: name -> SHA-256 of the PNG.
+        report_sha256: SHA-256 of the text of the report in UTF-8.
+        pictures: name -> SHA-256 of the PNG file.
     """
 
     id: str
@@ -136,7 +135,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What somebody wrote; ``text`` is text, whatever markup it seems to hold."""
+    """A note on an item or a case; ``text`` is plain text, and markup in it has no meaning."""
 
     utc: str
     author: str
@@ -145,12 +144,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An examiner's own view of an item.
+    """An examiner's decision on an item.
 
     Attributes:
-        score_seen_before: whether the examiner had seen the score; read from the logs of all cases that have the
-            evidence, never claimed by anyone.
-        name_checked: whether the examiner had entered a password of their own.
+        score_seen_before: whether the examiner had seen the score before; derived from the logs of all cases with the
+            evidence, not stated by the examiner.
+        name_checked: whether the examiner had signed in with a personal password.
     """
 
     utc: str
@@ -167,9 +166,9 @@ class SignOff:
     """A second person's signature under an item or a case.
 
     Attributes:
-        open_items: how many items of a case had no decision when it was signed; None where all had one.
-        open_reason: why it was signed all the same; None likewise.
-        name_checked: whether the reviewer entered a password of their own.
+        open_items: number of items of a case without a decision when it was signed; None if there were none.
+        open_reason: why the case was signed although items were undecided; None if there were none.
+        name_checked: whether the reviewer had signed in with a personal password.
     """
 
     utc: str
@@ -181,11 +180,11 @@ class SignOff:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Work that was begun and of which no end is recorded: it is going on, or its process died.
+    """Work whose start is recorded but not its end: it is still running, or its process died.
 
     Attributes:
         action: "intake" or "run".
-        stored: whether the bytes are in the store already; they are kept, filed or not.
+        stored: whether the bytes are already in the store; they are kept even if they are never filed.
     """
 
     case_id: str
@@ -198,19 +197,20 @@ class Unfinished:
 
 
 def utc_now() -> datetime:
-    """Return the time, with its zone."""
+    """Return the current time in UTC, with its time zone."""
     return datetime.now(UTC)
 
 
 def stamp(time: datetime) -> str:
-    """Return a time as it is stored: UTC, ISO 8601, microseconds."""
+    """Return a time in the stored form: UTC, ISO 8601, microseconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def plain(text: str) -> str:
-    """Return text as it is stored.
+    """Return text in the stored form.
 
-    What cannot be encoded, and controls other than line breaks and tabs, become U+FFFD.
+    Characters that cannot be encoded become ``?``, control characters other than line breaks and tabs U+FFFD, and CR LF
+    becomes LF.
     """
     encodable = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
     return "".join(
@@ -220,14 +220,14 @@ def plain(text: str) -> str:
 
 
 def name_of(text: str, what: str) -> str:
-    """Return a name as it is stored: on one line, printable, without spaces around it.
+    """Return a name in the stored form: one line, printable, without surrounding spaces.
 
     Args:
-        text: as it was typed.
-        what: it is the name of, for the sentence.
+        text: the name as typed.
+        what: kind of name, for the error message.
 
     Raises:
-        UsageError: nothing is left.
+        UsageError: the name is empty.
     """
     name = printable_name(" ".join(text.split()))
     if not name:
@@ -236,14 +236,14 @@ def name_of(text: str, what: str) -> str:
 
 
 def text_of(text: str, what: str) -> str:
-    """Return a text as it is stored.
+    """Return a text in the stored form.
 
     Args:
-        text: as it was typed.
-        what: it is, for the sentence.
+        text: the text as typed.
+        what: kind of text, for the error message.
 
     Raises:
-        UsageError: it is empty.
+        UsageError: the text is empty.
     """
     if not text.strip():
         raise UsageError(f"The {what} must not be empty.")
@@ -251,11 +251,11 @@ def text_of(text: str, what: str) -> str:
 
 
 def reason_of(problem: BaseException) -> str:
-    """Return why work ended, for the log: the sentence of an error raised on purpose, the kind of any other."""
+    """Return why work ended, for the log: the message of a ``FaceLoupeError``, or the type of any other error."""
     return str(problem) if isinstance(problem, FaceLoupeError) else f"Unexpected error: {type(problem).__name__}."
 
 
 def person_key(name: str) -> str:
-    """Return what names of people are compared by: case, width and spaces do not make another person."""
+    """Return the key for comparing names of people; it ignores case, character width and extra spaces."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return " ".join(folded.split())

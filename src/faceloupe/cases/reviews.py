@@ -1,4 +1,4 @@
-"""What people see, write, decide and sign."""
+"""Reviews: score views, notes, decisions and signatures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from sqlite3 import Connection
@@ -11,22 +11,22 @@ from faceloupe.cases.transaction import PolicyViolation, Transaction, find_item
 from faceloupe.errors import UsageError
 from faceloupe.types import Outcome
 
-_PAGE = 1000  # items marked as seen in one transaction
+_PAGE = 1000  # items whose views are logged in one transaction
 _BLIND = "This is evidence of a blind case: the score is shown once the examiner has decided it there."
 
 
 class Reviews:
-    """The part of the store that holds what people say about the evidence."""
+    """The part of the store that holds the statements of people about the evidence."""
 
     def __init__(self, log: CaseLog) -> None:
         """Use the log of the store."""
         self._log = log
 
     def add_note(self, case_id: str, text: str, *, author: str, sha256: str | None = None) -> Note:
-        """Write a note on an item, or on the case where there is no hash.
+        """Add a note to an item, or to the case if ``sha256`` is None.
 
         Raises:
-            UsageError: no name is given, or the text is empty.
+            UsageError: the name or the text is empty.
             CaseError: there is no such case or item, or the store cannot be written.
         """
         author, text = name_of(author, "author"), text_of(text, "note")
@@ -50,21 +50,21 @@ class Reviews:
         examiner: str,
         name_checked: bool = False,
     ) -> Decision:
-        """Enter an examiner's own view of an item. A later one does not replace it: both stay.
+        """Record an examiner's decision on an item; earlier decisions are kept.
 
         Args:
-            case_id: of the case.
-            sha256: of the item.
-            outcome: one of the five words of ``Outcome``.
+            case_id: id of the case.
+            sha256: SHA-256 of the item.
+            outcome: a value of ``Outcome``.
             reason: the examiner's reason; not empty.
-            confidence: low, medium or high.
+            confidence: a value of ``Confidence``.
             examiner: name of the examiner.
-            name_checked: whether the examiner has entered a password of their own.
+            name_checked: whether the examiner has signed in with a personal password.
 
         Raises:
-            UsageError: a word is none of these, no name is given, or no reason is given.
-            CaseError: there is no such case or item, the examiner has signed what is decided here, or the store cannot
-                be written.
+            UsageError: ``outcome`` or ``confidence`` is not such a value, or the name or the reason is empty.
+            CaseError: there is no such case or item, the examiner has signed the item or the case as its reviewer, or
+                the store cannot be written.
         """
         outcome, confidence = _word(outcome, Outcome, "outcome"), _word(confidence, Confidence, "confidence")
         examiner, reason = name_of(examiner, "examiner"), text_of(reason, "reason")
@@ -96,21 +96,20 @@ class Reviews:
         open_reason: str = "",
         name_checked: bool = False,
     ) -> SignOff:
-        """Sign a decided item, or the case where there is no hash, as a second person.
+        """Sign a decided item, or the case if ``sha256`` is None, as a second person.
 
         Args:
-            case_id: of the case.
+            case_id: id of the case.
             reviewer: name of the reviewer.
-            sha256: of the item; None for the whole case.
-            open_reason: why a case is signed although some of its items have no decision; it is kept only where that
-                is so.
-            name_checked: whether the reviewer has entered a password of their own.
+            sha256: SHA-256 of the item; None for the whole case.
+            open_reason: why a case is signed although some of its items have no decision; ignored if all have one.
+            name_checked: whether the reviewer has signed in with a personal password.
 
         Raises:
-            UsageError: nobody is named.
-            CaseError: there is no such case or item, the item is not decided, items of the case are not decided and no
-                reason is given, the reviewer is the case's examiner or has decided it (compared without case, width and
-                spaces), or the store cannot be written.
+            UsageError: the name is empty.
+            CaseError: there is no such case or item, the item is not decided, items of the case are not decided and
+                ``open_reason`` is empty, the reviewer is the examiner of the case or made the decision (names are
+                compared by ``records.person_key``), or the store cannot be written.
         """
         reviewer, reason = name_of(reviewer, "reviewer"), plain(open_reason).strip()
         with self._log.write_case(case_id, Action.SIGN_OFF, reviewer, sha256=sha256) as transaction:
@@ -136,7 +135,7 @@ class Reviews:
         return signed
 
     def may_see_score(self, case_id: str, sha256: str, examiner: str) -> bool:
-        """Tell whether an examiner may see the results of an item: of evidence of a blind case after deciding it there.
+        """Return whether an examiner may see the results of an item; see ``policy.may_see``.
 
         Raises:
             CaseError: there is no such case or item.
@@ -144,40 +143,40 @@ class Reviews:
         with self._log.read_case(case_id) as connection:
             return policy.may_see(connection, find_item(connection, case_id, sha256).sha256, person_key(examiner))
 
-    def withheld_in(self, sha256: str, examiner: str) -> Case | None:
-        """Return the blind case that keeps what can be found in some evidence from a person; None where none does.
+    def withholding_case(self, sha256: str, examiner: str) -> Case | None:
+        """Return the blind case that withholds the results of some evidence from a person; None if there is none.
 
         Args:
-            sha256: of the evidence.
-            examiner: empty for somebody who is not named, and so is not known to have decided anything.
+            sha256: SHA-256 of the evidence.
+            examiner: name of the person; empty for an unnamed person, who counts as having decided nothing.
         """
         with self._log.read() as connection:
             return queries.blind_case_of(connection, sha256, person_key(examiner))
 
     def withheld(self, examiner: str) -> frozenset[str]:
-        """Return the SHA-256 of all evidence that ``withheld_in`` finds a case for."""
+        """Return the SHA-256 of all evidence for which ``withholding_case`` returns a case."""
         with self._log.read() as connection:
             return queries.withheld_hashes(connection, person_key(examiner))
 
     def view_score(self, case_id: str, sha256: str, *, examiner: str) -> None:
-        """Log that an examiner is shown what was found in an item; call it before showing.
+        """Log that an examiner sees the result of an item; call this before showing the result.
 
-        One and the same result is logged once per examiner: looking again adds no knowledge.
+        Each result is logged once per examiner, because seeing it again adds no knowledge.
 
         Raises:
-            UsageError: no name is given.
-            CaseError: there is no such case or item, a blind case holds the evidence and the examiner has not decided
-                it there, or the store cannot be written.
+            UsageError: the name is empty.
+            CaseError: there is no such case or item, a blind case withholds the result from the examiner, or the store
+                cannot be written.
         """
         if not self.view_scores(case_id, [sha256], examiner=examiner):
             with self._log.write_case(case_id, Action.SCORE_VIEWED, name_of(examiner, "examiner"), sha256=sha256):
                 raise PolicyViolation(_BLIND)
 
     def view_run(self, case_id: str, sha256: str, run_id: str, *, examiner: str) -> None:
-        """Do the same as ``view_score`` for any run of an item, such as one of a segment.
+        """Do the same as ``view_score`` for a given run of an item, such as one of a segment.
 
         Raises:
-            UsageError: no name is given.
+            UsageError: the name is empty.
             CaseError: see ``view_score``.
         """
         examiner = name_of(examiner, "examiner")
@@ -195,13 +194,12 @@ class Reviews:
         """Do the same as ``view_score`` for many items at once, such as a list.
 
         Returns:
-            The hashes of the items whose results the examiner may see, and is now taken to have seen.
+            The hashes of the items whose results the examiner may see; these now count as seen.
         """
         examiner = name_of(examiner, "examiner")
         key = person_key(examiner)
-        with self._log.read_case(
-            case_id
-        ) as connection:  # most calls find nothing new, and need not wait for the writer
+        # Most calls log nothing, and need not wait for the write lock.
+        with self._log.read_case(case_id) as connection:
             visibility = policy.visibility(connection, case_id, hashes, key)
         if visibility.new:
             with self._log.write_case(case_id, Action.SCORE_VIEWED, examiner) as transaction:
@@ -210,7 +208,7 @@ class Reviews:
         return visibility.allowed
 
     def view_all(self, case_id: str, *, examiner: str) -> None:
-        """Do the same as ``view_score`` for every item of a case, such as before a report of it is handed out.
+        """Do the same as ``view_score`` for every item of a case, for example before a report of it is downloaded.
 
         Raises:
             CaseError: there is no such case, or the store cannot be written.
@@ -224,13 +222,13 @@ class Reviews:
     def record_export(
         self, case_id: str, *, actor: str, parameters: Mapping[str, object], views: Sequence[policy.ResultView] = ()
     ) -> None:
-        """Log an export, and that who exported has seen the results in it.
+        """Log an export, and that its author has seen the exported results.
 
         Args:
-            case_id: of the case.
-            actor: who exported it.
-            parameters: JSON values that say what was exported, such as the name and the SHA-256 of the bundle.
-            views: the results in it, where they were not logged as seen before.
+            case_id: id of the case.
+            actor: name of the person who exported it.
+            parameters: JSON values that describe the export, such as the name and the SHA-256 of the bundle.
+            views: the exported results; those already logged as seen are skipped.
 
         Raises:
             CaseError: there is no such case, or the log cannot be written.
@@ -241,7 +239,7 @@ class Reviews:
             transaction.log(case_id, actor, Action.EXPORT, parameters)
 
     def notes(self, case_id: str, sha256: str | None = None) -> tuple[Note, ...]:
-        """Return the notes on an item, or on the case itself; the oldest first.
+        """Return the notes on an item, or on the case itself if ``sha256`` is None; oldest first.
 
         Raises:
             CaseError: there is no such case or item.
@@ -250,7 +248,7 @@ class Reviews:
             return queries.notes(connection, case_id, _item_id(connection, case_id, sha256))
 
     def decisions(self, case_id: str, sha256: str) -> tuple[Decision, ...]:
-        """Return the decisions on an item, the oldest first.
+        """Return the decisions on an item, oldest first.
 
         Raises:
             CaseError: there is no such case or item.
@@ -259,7 +257,7 @@ class Reviews:
             return queries.decisions(connection, find_item(connection, case_id, sha256).id)
 
     def sign_offs(self, case_id: str, sha256: str | None = None) -> tuple[SignOff, ...]:
-        """Return the signatures under an item, or under the case itself; the oldest first.
+        """Return the signatures under an item, or under the case itself if ``sha256`` is None; oldest first.
 
         Raises:
             CaseError: there is no such case or item.
@@ -268,7 +266,7 @@ class Reviews:
             return queries.sign_offs(connection, case_id, _item_id(connection, case_id, sha256))
 
     def changes_since(self, case_id: str, utc: str) -> int:
-        """Count the items filed and the decisions made after a time, such as that of a signature under the case.
+        """Count the items filed and the decisions made after a time, such as the time of a signature under the case.
 
         Raises:
             CaseError: there is no such case.
@@ -292,12 +290,12 @@ def _log_views(transaction: Transaction, case_id: str, person: str, views: Itera
 
 
 def _checked(name_checked: bool) -> dict[str, bool]:
-    """Return what an entry states of the name; nothing where it was not checked, as in entries of earlier versions."""
+    """Return the log parameter for a checked name; empty if unchecked, as in entries of earlier versions."""
     return {"name_checked": True} if name_checked else {}
 
 
 def _item_id(connection: Connection, case_id: str, sha256: str | None) -> int | None:
-    """Return the number of an item in the store; None where there is no hash, which stands for the case itself."""
+    """Return the id of an item in the store; None if ``sha256`` is None, which stands for the case itself."""
     return None if sha256 is None else find_item(connection, case_id, sha256).id
 
 

@@ -1,4 +1,4 @@
-"""The runs of the pipeline over the items of the cases: their reports and pictures."""
+"""Runs: analyses of the items of cases, with their reports and pictures."""
 
 import hashlib
 import re
@@ -20,10 +20,10 @@ _PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def report_text(connection: Connection, run_id: str) -> str:
-    """Return the report of a run, checked against its hash.
+    """Return the text of the report of a run, checked against its hash.
 
     Raises:
-        CaseError: there is no such run, or the text is not what was filed.
+        CaseError: there is no such run, or the text was changed after filing.
     """
     report = queries.report(connection, run_id)
     if report is None:
@@ -36,27 +36,27 @@ def report_text(connection: Connection, run_id: str) -> str:
 
 
 def finding_run_id(connection: Connection, item_id: int) -> str | None:
-    """Return the run that says what was found in an item, see ``case_schema.finding_run``; None where there is none."""
+    """Return the id of the run of an item that ``case_schema.finding_run`` selects; None without runs."""
 
     def of_segment(run_id: str) -> bool:
         stored = queries.report(connection, run_id)
         try:
             return stored is None or Report.from_json(stored.text).segment is not None
-        except ReportError:  # it says nothing about the whole file
+        except ReportError:  # an unreadable report cannot state a result for the whole file
             return True
 
     return finding_run(queries.run_ids(connection, item_id), of_segment)
 
 
 class Runs:
-    """The part of the store that holds what the pipeline found in the evidence. Nothing of it is ever changed."""
+    """The part of the store that holds the results of analyses, which are never changed."""
 
     def __init__(self, log: CaseLog, pictures: BlobStore) -> None:
-        """Use the log of the store, and the folder of its pictures."""
+        """Use the log of the store and the folder of its pictures."""
         self._log, self._pictures = log, pictures
 
     def begin(self, case_id: str, sha256: str, *, actor: str) -> None:
-        """Log that an analysis of an item begins; ``add`` or ``fail`` ends it.
+        """Log the start of an analysis of an item; ``add`` or ``fail`` logs its end.
 
         Raises:
             CaseError: there is no such case or item, or the store cannot be written.
@@ -84,17 +84,18 @@ class Runs:
         actor: str,
         image_hash: str = "",
     ) -> Run:
-        """Keep a canonical report, and the pictures that belong to it.
+        """Store a report as canonical JSON, with its pictures.
 
         Args:
-            case_id: of the case.
-            sha256: of the evidence.
-            report: of this very evidence.
-            pictures: file name -> PNG.
-            actor: who had it analyzed.
-            image_hash: perceptual hash of an image, see ``media.similarity``; empty where there is none.
+            case_id: id of the case.
+            sha256: SHA-256 of the evidence.
+            report: report of this evidence.
+            pictures: file name -> bytes of the PNG file.
+            actor: name of the person who started the analysis.
+            image_hash: perceptual hash of an image, see ``media.similarity``; empty if there is none.
 
         Raises:
+            ValueError: the name of a picture is not a plain file name.
             CaseError: there is no such case or item, the report is of other evidence, or the store cannot be written.
         """
         actor, text = name_of(actor, "actor"), report.to_json()
@@ -125,15 +126,15 @@ class Runs:
             if finding_run_id(connection, item.id) == run_id:
                 connection.execute("UPDATE items SET outcome = ?, score = ? WHERE id = ?", (outcome, score, item.id))
             transaction.end(case_id, Action.RUN, sha256)
-            # Without the outcome: the log is open to examiners from whom a blind case keeps it.
+            # The outcome is not logged: examiners can read the log before they have decided a blind case.
             parameters = {"sha256": sha256, "run": run_id, "report_sha256": report_sha256, "pictures": digests}
             transaction.log(case_id, actor, Action.RUN, parameters)
         return Run(run_id, transaction.utc, actor, outcome, score, report_sha256, digests)
 
     def of_item(self, case_id: str, sha256: str) -> tuple[Run, ...]:
-        """Return the runs of an item, the oldest first.
+        """Return the runs of an item, oldest first.
 
-        In a blind case ask ``Reviews.may_see_score`` before showing them.
+        In a blind case, call ``Reviews.may_see_score`` before showing them.
 
         Raises:
             CaseError: there is no such case or item.
@@ -142,9 +143,9 @@ class Runs:
             return queries.runs(connection, find_item(connection, case_id, sha256).id)
 
     def finding(self, case_id: str, sha256: str) -> Run | None:
-        """Return the run that says what was found in an item, see ``case_schema.finding_run``; None without runs.
+        """Return the run of an item that ``case_schema.finding_run`` selects; None without runs.
 
-        In a blind case ask ``Reviews.may_see_score`` before showing it.
+        In a blind case, call ``Reviews.may_see_score`` before showing it.
 
         Raises:
             CaseError: there is no such case or item.
@@ -158,24 +159,24 @@ class Runs:
         """Return the report of a run.
 
         Raises:
-            CaseError: there is no such run, or the text is not what was filed.
-            ReportError: what was filed is not a report that this release can read.
+            CaseError: there is no such run, or the text was changed after filing.
+            ReportError: this release cannot read the report.
         """
         return Report.from_json(self.report_text(run_id))
 
     def report_text(self, run_id: str) -> str:
-        """Return the report of a run as it was filed: canonical JSON.
+        """Return the report of a run as filed: canonical JSON.
 
         Raises:
-            CaseError: there is no such run, or the text is not what was filed.
+            CaseError: there is no such run, or the text was changed after filing.
         """
         with self._log.read() as connection:
             return report_text(connection, run_id)
 
     def picture(self, sha256: str) -> bytes:
-        """Return a picture of a run, PNG.
+        """Return the PNG bytes of a picture of a run.
 
         Raises:
-            CaseError: it is missing or damaged.
+            CaseError: the picture is missing or damaged.
         """
         return self._pictures.read(sha256)

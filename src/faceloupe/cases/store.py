@@ -1,4 +1,4 @@
-"""The case store: a data folder with cases, their evidence, what runs found in it, and what people say of it."""
+"""The case store: a data folder with cases, their evidence, analysis results and reviews."""
 
 import secrets
 from pathlib import Path
@@ -18,28 +18,28 @@ _DATABASE = "cases.sqlite"
 
 
 class CaseStore:
-    """All cases of a data folder. Any thread of any process may use it; each call is a transaction of its own.
+    """All cases of a data folder. All threads and processes may use it; each call is its own transaction.
 
-    What people say about an item is kept apart from what a run found in it, and nothing changes a run.
+    Reviews by people are stored separately from the results of runs, and nothing changes a run.
 
     Attributes:
         folder: the data folder.
-        clock: tells the time, with its zone.
-        log: what was done, by whom and when.
+        clock: returns the current time, with its time zone.
+        log: log of all actions.
         items: the evidence.
-        runs: what the pipeline found in it.
-        reviews: what people see, write, decide and sign.
+        runs: results of the analyses.
+        reviews: score views, notes, decisions and signatures.
     """
 
     def __init__(self, folder: Path, *, clock: Clock = utc_now) -> None:
-        """Open the store, or make it; what dead processes left half done is cleared away.
+        """Open or create the store, and delete temporary files of ended processes.
 
         Args:
-            folder: of the data; made where there is none.
-            clock: tells the time, with its zone.
+            folder: data folder; created if it does not exist.
+            clock: returns the current time, with its time zone.
 
         Raises:
-            CaseError: the folder cannot be used, or was written by a newer version, and is left untouched.
+            CaseError: the folder cannot be used, or its database is from a newer version and is left untouched.
         """
         self.folder, self.clock = folder, clock
         incoming = folder / "incoming"
@@ -58,20 +58,20 @@ class CaseStore:
 
     @staticmethod
     def is_in(folder: Path) -> bool:
-        """Tell whether a folder holds a store already."""
+        """Return whether a folder already holds a store."""
         return (folder / _DATABASE).exists()
 
     def create_case(self, name: str, *, examiner: str = "", blind: bool = False, actor: str = "") -> Case:
-        """Open a case.
+        """Create a case.
 
         Args:
-            name: of the case.
-            examiner: who is in charge; may be empty.
-            blind: keep scores from each examiner until that examiner has entered a decision; for good.
-            actor: who opens it; the examiner where empty.
+            name: name of the case.
+            examiner: name of the examiner in charge; may be empty.
+            blind: hide scores from each examiner until that examiner has entered a decision; cannot be changed later.
+            actor: name of the person who creates it; the examiner if empty.
 
         Raises:
-            UsageError: no name is given, or the case is not.
+            UsageError: the name of the case is empty, or both ``examiner`` and ``actor`` are.
             CaseError: the store cannot be written.
         """
         name = name_of(name, "case")
@@ -97,6 +97,6 @@ class CaseStore:
             return find_case(connection, case_id)
 
     def cases(self) -> tuple[Case, ...]:
-        """Return all cases, the newest first."""
+        """Return all cases, newest first."""
         with self.log.read() as connection:
             return queries.cases(connection)

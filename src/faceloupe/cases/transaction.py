@@ -1,4 +1,4 @@
-"""A write transaction: rows and the log entries about them, kept together or not at all."""
+"""Write transactions: rows and their log entries are committed together or not at all."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from faceloupe.cases.records import Case, Item
 from faceloupe.errors import CaseError
 from faceloupe.media.evidence_file import printable_name
 
-_PREFIX = re.compile(r"[0-9a-f]{4,64}")  # fewer digits would soon fit several items
+_PREFIX = re.compile(r"[0-9a-f]{4,64}")  # fewer digits would often match several items
 _SHOWN_ID = 64  # characters of an unknown case's id that are shown and logged
 
 
@@ -20,12 +20,12 @@ class PolicyViolation(CaseError):
 
 
 def shown_id(case_id: str) -> str:
-    """Return what somebody gave as the id of a case, as it may stand in a sentence or the log."""
+    """Return an unverified case id in a form that is safe for messages and the log."""
     return printable_name(case_id)[:_SHOWN_ID]
 
 
 def unknown_case(case_id: str) -> PolicyViolation:
-    """Return the refusal of a case that there is not."""
+    """Return the error for a case that does not exist."""
     return PolicyViolation(f"There is no case {shown_id(case_id)}; see `faceloupe case list`.")
 
 
@@ -42,19 +42,20 @@ def find_case(connection: Connection, case_id: str) -> Case:
 
 
 def find_item(connection: Connection, case_id: str, prefix: str, viewer: str | None = None) -> Item:
-    """Return the item of a case whose SHA-256 begins with these digits, four or more.
+    """Return the item of a case whose SHA-256 begins with the given digits, four or more.
 
     Args:
-        connection: of a transaction.
-        case_id: of the case.
+        connection: connection of a transaction.
+        case_id: id of the case.
         prefix: first digits of the hash.
-        viewer: key of the person's name from whom a blind case keeps results; None hides nothing.
+        viewer: key of the viewer's name; results that a blind case withholds from this person are hidden. None hides
+            nothing.
 
     Raises:
-        PolicyViolation: no item, or several, begin so.
+        PolicyViolation: no item or several items match.
     """
     digits = prefix.strip().lower()
-    matches = queries.items_beginning(connection, case_id, digits, viewer) if _PREFIX.fullmatch(digits) else ()
+    matches = queries.items_by_hash_prefix(connection, case_id, digits, viewer) if _PREFIX.fullmatch(digits) else ()
     if len(matches) != 1:
         raise PolicyViolation(
             f"{'Several items' if matches else 'No item'} of the case matches {printable_name(digits)[:64]!r}; "
@@ -68,10 +69,10 @@ class Transaction:
     """A write transaction.
 
     Attributes:
-        connection: to the database.
-        utc: its time, for every row and entry of it; taken while nobody else writes, and later than all times of the
-            chain, so that the log is in order.
-        heads: chain -> its head after this transaction.
+        connection: connection to the database.
+        utc: time of all rows and entries of the transaction. It is read while holding the write lock and is later than
+            all earlier times of the chain, so that the log is in order.
+        heads: chain -> head of the chain after this transaction; only chains with new entries.
     """
 
     connection: Connection
@@ -89,7 +90,7 @@ class Transaction:
         return find_item(self.connection, case_id, prefix)
 
     def begin(self, case_id: str, action: Action, actor: str, sha256: str, name: str) -> None:
-        """Note that work on some evidence begins, so that it is known should its process die."""
+        """Record the start of work on some evidence, so that it is known even if the process dies."""
         self.connection.execute(
             "INSERT OR REPLACE INTO pending (case_id, action, sha256, name, actor, began_utc)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -98,7 +99,7 @@ class Transaction:
         self.log(case_id, actor, f"{action} begun", {"sha256": sha256, "name": name})
 
     def end(self, case_id: str, action: Action, sha256: str) -> None:
-        """Note that it ended; the caller writes its entry."""
+        """Record the end of work on some evidence; the caller writes the log entry."""
         self.connection.execute(
             "DELETE FROM pending WHERE case_id = ? AND action = ? AND sha256 = ?", (case_id, action, sha256)
         )

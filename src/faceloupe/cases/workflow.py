@@ -1,4 +1,4 @@
-"""The work on a case: files are opened, filed and analyzed, and the results are filed beside them."""
+"""The work on a case: opening, filing and analyzing files, and filing the results."""
 
 import hashlib
 from collections.abc import Callable
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from faceloupe.report.build import ReportedAnalysis
     from faceloupe.report.schema import Report
 
-OpenFile = Callable[[Step], EvidenceFile]  # is given what to call with the share hashed, 0..1
+OpenFile = Callable[[Step], EvidenceFile]  # called with a callback for the share hashed, 0..1
 
 
 @dataclass(frozen=True, slots=True)
 class CaseWorkflow:
     """One person's work on one case.
 
-    The networks are loaded by whoever analyzes: filing and listing do without them.
+    Callers of ``analyze`` load the networks, because filing and listing do not need them.
 
     Attributes:
-        case_id: of the case.
-        actor: whose work it is.
+        store: store that holds the case.
+        case_id: id of the case.
+        actor: name of the person.
+        settings: settings of the work.
     """
 
     store: CaseStore
@@ -40,20 +42,20 @@ class CaseWorkflow:
     settings: Settings
 
     def file(self, open_file: OpenFile, name: str, *, progress: Progress) -> Item:
-        """Take a file in, and file it.
+        """Open a file and file it.
 
         Args:
-            open_file: reads and hashes the file; it is given a callback for the share done.
-            name: of the file, for the log where it cannot be taken in.
-            progress: called with the stage and its share, 0..1; what it raises ends the work.
+            open_file: function that reads and hashes the file; it receives a callback for the share done.
+            name: name of the file, for the log entry if the file cannot be opened.
+            progress: called with the stage and its share, 0..1; an exception that it raises ends the work.
 
         Raises:
-            FaceLoupeError: the file cannot be read or kept; it is not filed, and the attempt is logged.
+            FaceLoupeError: the file cannot be read or stored; it is not filed, and the attempt is logged.
         """
         try:
             evidence_file = open_file(lambda share: progress("Hashing", share))
         except UsageError as problem:
-            with suppress(CaseError):  # the first problem is the one to tell
+            with suppress(CaseError):  # report the first error
                 self.store.log.record_failure(
                     self.case_id, Action.INTAKE, actor=self.actor, reason=str(problem), name=name
                 )
@@ -61,7 +63,7 @@ class CaseWorkflow:
         return self.keep(evidence_file, step=lambda share: progress("Filing", share))
 
     def keep(self, evidence_file: EvidenceFile, *, step: Step | None = None) -> Item:
-        """File what was opened already; see ``Items.file``. A note states the file that it was taken out of."""
+        """File an open file, see ``Items.file``; if it was extracted from another file, add a note about its origin."""
         item = self.store.items.file(self.case_id, evidence_file, actor=self.actor, step=step)
         origin = evidence_file.evidence.origin
         if origin is not None:
@@ -79,19 +81,19 @@ class CaseWorkflow:
         cancel: Cancel | None = None,
         origin: Origin | None = None,
     ) -> Run:
-        """Run the pipeline over the bytes that are kept, and file what it found.
+        """Analyze the stored bytes of an item, and file the result.
 
         Args:
-            item: of the case.
+            item: item of the case.
             networks: the loaded networks.
             progress: called with the stage and its share, 0..1.
-            cancel: asked between steps; True stops the work.
-            origin: the file that the item was taken out of, for the report; None where it was not.
+            cancel: called between steps; the work stops if it returns True.
+            origin: the file from which the item was extracted, for the report; None if it was not extracted.
 
         Raises:
-            FaceLoupeError: it came to no report, or the report cannot be kept; the log says so.
+            FaceLoupeError: there is no report, or it cannot be stored; the failure is logged.
         """
-        from faceloupe.analysis import pipeline  # here: the command line files evidence without torch
+        from faceloupe.analysis import pipeline  # lazy import: filing evidence does not need torch
         from faceloupe.report.build import ReportedAnalysis
 
         self.store.runs.begin(self.case_id, item.sha256, actor=self.actor)
@@ -103,15 +105,15 @@ class CaseWorkflow:
             analysis = pipeline.analyze(evidence_file, networks, progress=progress, cancel=cancel)
             return self._add_run(ReportedAnalysis.of(analysis))
         except BaseException as problem:
-            with suppress(CaseError):  # the first problem is the one to tell
+            with suppress(CaseError):  # report the first error
                 self.store.runs.fail(self.case_id, item.sha256, actor=self.actor, reason=reason_of(problem))
             raise
 
     def file_analysis(self, evidence_file: EvidenceFile, analysis: "ReportedAnalysis") -> Run:
-        """File a file and an analysis of it that was made already; one and the same analysis is filed once.
+        """File a file together with a finished analysis of it; the same analysis is filed only once.
 
         Raises:
-            FaceLoupeError: the file is not what it was, or the store cannot be written.
+            FaceLoupeError: the file has changed, or the store cannot be written.
         """
         filed = self.filed(analysis)
         if filed is not None:
@@ -122,27 +124,27 @@ class CaseWorkflow:
     def file_report(self, item: Item, report: "Report") -> Run:
         """File a report of an item that was made elsewhere, without pictures.
 
-        Where a run of the item says the same already (model, settings and score), that run is returned: with pictures
-        it is worth more, and the same report is filed once.
+        If the item already has a run with the same report, or one with pictures and the same model, settings and
+        result, that run is returned instead: the report is filed only once, and a run with pictures is more useful.
 
         Raises:
-            CaseError: it is not of that item, or the store cannot be written.
+            CaseError: the report belongs to another item, or the store cannot be written.
         """
         filed = self._run_with(item.sha256, report) or self._same_finding(item.sha256, report)
         return filed or self.store.runs.add(self.case_id, item.sha256, report, {}, actor=self.actor)
 
     def _same_finding(self, sha256: str, report: "Report") -> Run | None:
-        """Return the latest run with pictures whose report has the model, the settings and the scores of this one."""
+        """Return the latest run with pictures that has the report's model, settings, outcome, score and reason."""
         for run in reversed(self.store.runs.of_item(self.case_id, sha256)):
             if run.pictures and (run.outcome, run.score) == (report.outcome.value, report.score):
-                with suppress(ReportError):  # one that this release cannot read is not known to say the same
+                with suppress(ReportError):  # a report that this release cannot read is not comparable
                     filed = self.store.runs.report(run.id)
                     if (filed.model, filed.settings, filed.reason) == (report.model, report.settings, report.reason):
                         return run
         return None
 
     def filed(self, analysis: "ReportedAnalysis") -> Run | None:
-        """Return the run of the case that is this very analysis; None where it is not filed.
+        """Return the run of the case that was filed for this analysis; None if it is not filed.
 
         Raises:
             CaseError: there is no such case, or the store cannot be read.
@@ -157,7 +159,7 @@ class CaseWorkflow:
         return next((run for run in self.store.runs.of_item(self.case_id, sha256) if run.report_sha256 == wanted), None)
 
     def _add_run(self, analysis: "ReportedAnalysis") -> Run:
-        from faceloupe.media.similarity import perceptual_hash  # here: the command line files evidence without torch
+        from faceloupe.media.similarity import perceptual_hash  # lazy import: filing evidence does not need torch
         from faceloupe.report.write import pictures_of
 
         report, pictures = analysis.report, pictures_of(analysis.analysis)

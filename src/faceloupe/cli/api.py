@@ -1,4 +1,4 @@
-"""``faceloupe api`` and ``faceloupe api key ...``: their arguments, and what they do."""
+"""``faceloupe api`` and ``faceloupe api key ...``: their arguments and actions."""
 
 import argparse
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from faceloupe.server.limits import Limits
 
 
 def serve(options: argparse.Namespace, settings: Settings, console: Console) -> int:
-    """``faceloupe api``."""
-    from faceloupe.server import serve as work  # here: the commands about keys need no networks
+    """Run ``faceloupe api``; return the exit code."""
+    from faceloupe.server import serve as work  # lazy import: key commands need no networks
 
     limits = Limits(
         upload_bytes=round(options.max_upload * 1e6),
@@ -65,7 +65,7 @@ KEY_ACTIONS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 
 
 def add_api(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``faceloupe api``, and the commands about its keys."""
+    """Add the arguments of ``faceloupe api`` and the commands for its keys."""
     limits = Limits()
     parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="address (default: 127.0.0.1)")
     parser.add_argument("--port", metavar="PORT", type=int, default=8600, help="port (default: 8600; 0: a free one)")

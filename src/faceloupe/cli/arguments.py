@@ -1,4 +1,4 @@
-"""Types of arguments that several commands take."""
+"""Argument types that several commands share."""
 
 import argparse
 from pathlib import Path
@@ -8,8 +8,8 @@ def folder(text: str) -> Path:
     """Return the path of a folder.
 
     Raises:
-        argparse.ArgumentTypeError: it is empty, which would mean the current folder.
+        argparse.ArgumentTypeError: the path is empty, which would mean the current folder.
     """
-    if not text:  # an unset variable of a script, most likely
+    if not text:  # most likely an unset variable in a script
         raise argparse.ArgumentTypeError("a folder was expected")
     return Path(text)

@@ -1,4 +1,4 @@
-"""``faceloupe batch``: its arguments, and what it shows."""
+"""``faceloupe batch``: its arguments and its output."""
 
 import argparse
 import sys
@@ -47,16 +47,16 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
 
 
 def batch(options: argparse.Namespace, settings: Settings, console: "Console") -> int:
-    """``faceloupe batch``."""
-    from faceloupe.batch.api import BatchSpec, run_batch  # here: other commands start without it
+    """Run ``faceloupe batch``; return the exit code."""
+    from faceloupe.batch.api import BatchSpec, run_batch  # lazy import: other commands do not need it
 
     if options.csv.suffix not in _SUFFIXES:
         raise UsageError(f"The table must end in {' or '.join(_SUFFIXES)}, not {options.csv.name!r}.")
-    order = BatchSpec(tuple(options.paths), options.csv, options.resume, options.json_dir, embedded=options.embedded)
+    spec = BatchSpec(tuple(options.paths), options.csv, options.resume, options.json_dir, embedded=options.embedded)
     progress = partial(_show, console) if sys.stderr.isatty() else None
     try:
         batch_progress = run_batch(
-            order, settings, engine=_engine(options), stdin=getattr(sys.stdin, "buffer", None), progress=progress
+            spec, settings, make_engine=_engine(options), stdin=getattr(sys.stdin, "buffer", None), progress=progress
         )
     finally:
         console.clear()
@@ -68,12 +68,12 @@ def batch(options: argparse.Namespace, settings: Settings, console: "Console") -
 
 def _engine(options: argparse.Namespace) -> "EngineMaker":
     if options.engine == "ray":
-        from faceloupe.batch.executors.ray import RayEngine  # here: other commands start without it
+        from faceloupe.batch.executors.ray import RayEngine  # lazy import: other commands do not need it
 
         return partial(RayEngine, address=options.ray_address, workers=options.workers)
     if options.ray_address:
         raise UsageError("--ray-address needs --engine ray.")
-    from faceloupe.batch.executors.local import LocalEngine  # here: other commands start without it
+    from faceloupe.batch.executors.local import LocalEngine  # lazy import: other commands do not need it
 
     return partial(LocalEngine, workers=options.workers)
 

@@ -1,4 +1,4 @@
-"""``faceloupe case export``, ``verify`` and ``reproduce``: their arguments, and what they do."""
+"""``faceloupe case export``, ``verify`` and ``reproduce``: their arguments and actions."""
 
 import argparse
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def export(store: CaseStore, actor: str, options: argparse.Namespace, console: "Console") -> int:
-    """``faceloupe case export``."""
-    from faceloupe.bundle.export import MOST_DRAWN, export_case  # here: other commands start without it
+    """Run ``faceloupe case export``; return the exit code."""
+    from faceloupe.bundle.export import MOST_DRAWN, export_case  # lazy import: other commands do not need it
     from faceloupe.report.document.case import Letterhead
 
     try:
@@ -54,14 +54,14 @@ def export(store: CaseStore, actor: str, options: argparse.Namespace, console: "
 
 
 def verify(options: argparse.Namespace, console: "Console") -> int:
-    """``faceloupe verify``."""
+    """Run ``faceloupe verify``; return the exit code."""
     with _opened(options.bundle) as stream:
         return 0 if _verified(stream, options, console).good else 1
 
 
 def reproduce(options: argparse.Namespace, console: "Console") -> int:
-    """``faceloupe reproduce``."""
-    from faceloupe.bundle import reproduce as work  # here: other commands start without it
+    """Run ``faceloupe reproduce``; return the exit code."""
+    from faceloupe.bundle import reproduce as work  # lazy import: other commands do not need it
 
     with _opened(options.bundle) as stream:
         if not _verified(stream, options, console).good:
@@ -101,8 +101,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console") -> "Verification":
-    """Check a bundle, and say what was found."""
-    from faceloupe.bundle.verify import verify as check  # here: other commands start without it
+    """Check a bundle and print the findings."""
+    from faceloupe.bundle.verify import verify as check  # lazy import: other commands do not need it
 
     try:
         key = options.key.read_bytes() if options.key else None
@@ -113,7 +113,7 @@ def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console")
     except OSError as problem:
         cause = problem.strerror or "it is not a regular file"
         raise UsageError(f"The bundle {options.bundle} cannot be read ({cause}); give a file.") from problem
-    except BundleError as problem:  # of the key: what is wrong with the bundle is a finding
+    except BundleError as problem:  # the key is unusable; problems of the bundle are findings
         raise UsageError(str(problem)) from problem
     finally:
         console.clear()
@@ -128,7 +128,7 @@ def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console")
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``faceloupe case export``, after the case."""
+    """Add the arguments of ``faceloupe case export``, except the id of the case."""
     parser.add_argument(
         "--out", metavar="BUNDLE.zip", type=Path, required=True, help="file to write; it must not exist"
     )

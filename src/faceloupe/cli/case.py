@@ -1,4 +1,4 @@
-"""``faceloupe case ...``: its arguments, and what it does; ``cli`` starts it, and prints."""
+"""``faceloupe case ...``: its arguments and actions."""
 
 import argparse
 import getpass
@@ -14,7 +14,7 @@ from faceloupe.cli import bundle
 from faceloupe.cli.console import Console
 from faceloupe.config import Settings, data_folder
 from faceloupe.errors import FaceLoupeError, UsageError
-from faceloupe.media.embedded import EmbeddedItem, taken_out
+from faceloupe.media.embedded import EmbeddedItem, extract_as_file
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 from faceloupe.media.sandbox.statements import list_embedded
 from faceloupe.report.columns import columns
@@ -30,8 +30,8 @@ def _store() -> CaseStore:
     return CaseStore(data_folder())
 
 
-def person_at_work(named: str | None) -> str:
-    """Return the person that a command is run by: as named, or as logged in."""
+def current_user(named: str | None) -> str:
+    """Return the name of the person who runs a command: the given name, or the login name if it is empty."""
     if named:
         return named
     try:
@@ -42,14 +42,14 @@ def person_at_work(named: str | None) -> str:
 
 def _create(options: argparse.Namespace, console: Console) -> int:
     case = _store().create_case(
-        options.name, examiner=options.examiner or "", blind=options.blind, actor=person_at_work(options.examiner)
+        options.name, examiner=options.examiner or "", blind=options.blind, actor=current_user(options.examiner)
     )
     console.emit(case.id)
     return 0
 
 
 def _networks(settings: Settings) -> "Networks":
-    from faceloupe.analysis import pipeline  # here: other commands start without it
+    from faceloupe.analysis import pipeline  # lazy import: other commands do not need it
 
     return pipeline.Networks.load(settings)
 
@@ -60,10 +60,10 @@ def _add(options: argparse.Namespace, console: Console) -> int:
     if not options.no_analysis:
         try:
             networks = _networks(settings)
-        except FaceLoupeError as problem:  # evidence comes first: it is filed all the same
+        except FaceLoupeError as problem:  # the evidence is filed even if it cannot be analyzed
             console.complain(str(problem))
             code = 2
-    workflow = CaseWorkflow(_store(), options.case, person_at_work(options.examiner), settings)
+    workflow = CaseWorkflow(_store(), options.case, current_user(options.examiner), settings)
     for path in options.files:
         code = _add_file(workflow, _opener(path, settings.max_bytes), path.name, networks, console) or code
         if options.embedded:
@@ -74,7 +74,7 @@ def _add(options: argparse.Namespace, console: Console) -> int:
 def _add_file(
     workflow: CaseWorkflow, open_file: OpenFile, name: str, networks: "Networks | None", console: Console
 ) -> int:
-    """File and analyze one file; the exit code."""
+    """File and analyze one file; return the exit code."""
     code, opened = 0, list[EvidenceFile]()
 
     def open_once(step: Step) -> EvidenceFile:
@@ -100,11 +100,11 @@ def _add_file(
 
 
 def _add_embedded(workflow: CaseWorkflow, path: Path, networks: "Networks | None", console: Console) -> int:
-    """File and analyze what a file holds besides its picture, each as an item of its own; the exit code."""
+    """File and analyze the contents embedded in a file, each as a separate item; return the exit code."""
     code, settings = 0, workflow.settings
     try:
         evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
-    except UsageError:  # as was told of the file itself, which was not filed either
+    except UsageError:  # already reported: the file itself was not filed either
         return 2
     try:
         items = list_embedded(evidence_file, settings=settings)
@@ -119,7 +119,7 @@ def _add_embedded(workflow: CaseWorkflow, path: Path, networks: "Networks | None
 
 
 def _shown(workflow: CaseWorkflow, sha256: str) -> Item:
-    """Return an item as the person may see it, and, from now on, is known to have seen it."""
+    """Return an item as the person may see it, and log the view."""
     workflow.store.reviews.view_scores(workflow.case_id, [sha256], examiner=workflow.actor)
     return workflow.store.items.get(workflow.case_id, sha256, viewer=workflow.actor)
 
@@ -147,13 +147,13 @@ def _all_items(store: CaseStore, case: Case, viewer: str) -> Iterator[Item]:
 
 
 def _show(options: argparse.Namespace, console: Console) -> int:
-    store, viewer = _store(), person_at_work(options.examiner)
+    store, viewer = _store(), current_user(options.examiner)
     case = store.case(options.case)
     store.reviews.view_all(case.id, examiner=viewer)
     items = list(_all_items(store, case, viewer))
     hidden = sum(item.hidden for item in items)
     if options.json:
-        from faceloupe.cases.case_record import open_case_record  # here: other commands start without it
+        from faceloupe.cases.case_record import open_case_record  # lazy import: other commands do not need it
 
         with open_case_record(store, case.id, viewer=viewer) as report:
             for piece in report.pieces():
@@ -167,7 +167,7 @@ def _show(options: argparse.Namespace, console: Console) -> int:
 
 
 def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[str]:
-    """Return a case as lines that a person can read."""
+    """Return the readable description of a case, as lines."""
     lines = [
         f"Case      {case.id}",
         f"Name      {case.name}",
@@ -198,7 +198,7 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
 
 
 def _names(store: CaseStore, case_id: str, items: Sequence[Item]) -> str:
-    """Return whether the people who decided and signed had shown who they are, as pages and reports state it."""
+    """Return the words that state whether the names in decisions and signatures were checked by passwords."""
     made: list[Decision | SignOff] = [*store.reviews.sign_offs(case_id)]
     for item in items:
         if item.decision or item.signed_off:
@@ -212,7 +212,7 @@ def _opener(path: Path, max_bytes: int) -> OpenFile:
 
 
 def _item_opener(holder: EvidenceFile, item: EmbeddedItem, max_bytes: int) -> OpenFile:
-    return lambda _: taken_out(holder, item, max_bytes=max_bytes)
+    return lambda _: extract_as_file(holder, item, max_bytes=max_bytes)
 
 
 def _recorded(store: CaseStore, case_id: str, name: str) -> str:
@@ -254,7 +254,7 @@ def _sign_off(options: argparse.Namespace, console: Console) -> int:
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
-    return bundle.export(_store(), person_at_work(options.examiner), options, console)
+    return bundle.export(_store(), current_user(options.examiner), options, console)
 
 
 def _verify_log(options: argparse.Namespace, console: Console) -> int:
@@ -289,7 +289,7 @@ def add_actions(case: argparse.ArgumentParser, effort: argparse.ArgumentParser) 
 
     Args:
         case: parser of ``faceloupe case``.
-        effort: parser of the option that actions which score take.
+        effort: parent parser with the option ``--effort``, for actions that score.
     """
     actions = case.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
 

@@ -1,10 +1,10 @@
-"""Where the words of a command go."""
+"""The interface through which commands print."""
 
 from typing import Protocol
 
 
 class Console(Protocol):
-    """Where a command's words go."""
+    """Output of a command."""
 
     def emit(self, text: str, end: str = "\n") -> None:
         """Print a result on stdout."""
@@ -13,7 +13,7 @@ class Console(Protocol):
         """Print one sentence on stderr."""
 
     def progress(self, stage: str, share: float) -> None:
-        """Show how far the work is, 0..1, where a person looks on."""
+        """Show the stage and the share done, 0..1, if a person can see it."""
 
     def clear(self) -> None:
-        """Take the progress away."""
+        """Remove the progress display."""

@@ -1,4 +1,4 @@
-"""The command ``lenses``: what a file says about itself, and what its pixels show besides the model's score."""
+"""``faceloupe lenses``: what a file states about itself, and what its pixels show besides the model's score."""
 
 import argparse
 from functools import partial
@@ -45,19 +45,19 @@ def add_lenses(parser: argparse.ArgumentParser) -> None:
 
 
 def lenses(options: argparse.Namespace, settings: Settings, console: Console) -> int:
-    """Look at a file through the lenses.
+    """Run ``faceloupe lenses``.
 
     Returns:
-        0 the lenses ran, whatever they found; 2 no lens can read the file.
+        The exit code: 0 the lenses ran, whatever they found; 2 no lens can read the file.
     """
-    from faceloupe.analysis.pipeline import Networks  # heavy imports wait until the arguments are known to be good
+    from faceloupe.analysis.pipeline import Networks  # heavy imports only after the arguments are checked
     from faceloupe.forensics.registry import LENSES, ROBUSTNESS, examine
     from faceloupe.forensics.source import FaceModel, LensSource, sidecar_of
     from faceloupe.forensics.trust import TrustList
     from faceloupe.report.write import publish, refuse_taken
 
     if options.out is not None:
-        refuse_taken([_RESULT], options.out)  # before the work, not after it
+        refuse_taken([_RESULT], options.out)  # before the analysis, not after it
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=partial(console.progress, "Hashing"))
     model = None
     if options.robustness:
@@ -80,7 +80,7 @@ def lenses(options: argparse.Namespace, settings: Settings, console: Console) ->
     console.clear()
     text = to_json(evidence_file.evidence, analysis.report)
     console.emit(text if options.json else _table(evidence_file.evidence, analysis.report))
-    if options.out is not None:  # after the result: a folder that cannot be written does not cost the work
+    if options.out is not None:  # after printing: if the folder cannot be written, the result is not lost
         publish(analysis.pngs() | {_RESULT: f"{text}\n".encode()}, options.out)
     return 0
 

@@ -1,4 +1,4 @@
-"""The command line: its arguments, and the commands about single files; the others are in modules of their own."""
+"""The command line: the argument parser and the commands for single files; other commands have their own modules."""
 
 import argparse
 import contextlib
@@ -28,7 +28,7 @@ from faceloupe.system.logging import keep_log
 from faceloupe.types import Outcome
 
 _LOG = logging.getLogger(__name__)
-_START = "\r\033[K"  # of the line of the terminal, which is emptied
+_START = "\r\033[K"  # go to the start of the terminal line, and clear it
 _EXTRAS = {  # module -> extra of the package that installs it
     "jinja2": "report",
     "matplotlib": "report",
@@ -44,14 +44,14 @@ _EXTRAS = {  # module -> extra of the package that installs it
 
 
 def _analyze(options: argparse.Namespace) -> int:
-    from faceloupe.analysis import pipeline  # heavy imports wait until the arguments are known to be good
+    from faceloupe.analysis import pipeline  # heavy imports only after the arguments are checked
     from faceloupe.analysis.prefetch import use_one_network_thread
     from faceloupe.cli.report_table import table
     from faceloupe.report.build import build
     from faceloupe.report.write import refuse_report, write
 
     if options.out is not None:
-        refuse_report(options.out)  # before the work, not after it
+        refuse_report(options.out)  # before the analysis, not after it
     settings = _settings(options)
     console = _Console()
     step = partial(console.progress, "Hashing")
@@ -66,7 +66,7 @@ def _analyze(options: argparse.Namespace) -> int:
     console.clear()
     report = build(analysis)
     _emit(report.to_json() if options.json else table(report))
-    if options.out is not None:  # after the result: a folder that cannot be written does not cost the work
+    if options.out is not None:  # after printing: if the folder cannot be written, the result is not lost
         write(analysis, report, options.out)
     if report.outcome is Outcome.ERROR:
         _complain(f"{report.evidence.name} cannot be analyzed: {report.reason}")
@@ -75,8 +75,8 @@ def _analyze(options: argparse.Namespace) -> int:
 
 
 def _embedded(evidence_file: EvidenceFile, number: int, settings: Settings) -> EvidenceFile:
-    """Return the content of that number, from 1, as a file of its own."""
-    from faceloupe.media.sandbox.statements import open_embedded  # here: other commands start without it
+    """Return an embedded content as a separate file; ``number`` counts from 1."""
+    from faceloupe.media.sandbox.statements import open_embedded  # lazy import: other commands do not need it
 
     try:
         return open_embedded(evidence_file, number, settings=settings)
@@ -96,7 +96,7 @@ def _refuse_for_images(options: argparse.Namespace, evidence: Evidence) -> None:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from faceloupe.analysis import pipeline  # here: other commands start without it
+    from faceloupe.analysis import pipeline  # lazy import: other commands do not need it
     from faceloupe.evaluation import labeled_folder
     from faceloupe.report.write import refuse_taken
 
@@ -106,7 +106,7 @@ def _validate(options: argparse.Namespace) -> int:
     if options.cases:
         return _validate_cases(options, settings)
     if options.out is not None:
-        refuse_taken(labeled_folder.WRITTEN, options.out)  # before the work, not after it
+        refuse_taken(labeled_folder.WRITTEN, options.out)  # before the analysis, not after it
     networks = pipeline.Networks.load(settings)
     console = _Console()
     validation = labeled_folder.validate(options.folder, networks, progress=console.progress)
@@ -118,9 +118,9 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _validate_cases(options: argparse.Namespace, settings: Settings) -> int:
-    from faceloupe.analysis.pipeline import Networks  # here: other commands start without it
+    from faceloupe.analysis.pipeline import Networks  # lazy import: other commands do not need it
     from faceloupe.cases.store import CaseStore
-    from faceloupe.cli.case import person_at_work
+    from faceloupe.cli.case import current_user
     from faceloupe.evaluation import regression
     from faceloupe.report.schema import json_text
 
@@ -128,7 +128,7 @@ def _validate_cases(options: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--out goes with a folder, not with --cases; redirect the output of --json instead.")
     store = CaseStore(data_folder())
     console = _Console()
-    examiner = person_at_work(options.examiner)
+    examiner = current_user(options.examiner)
     result = regression.compare(store, Networks.load(settings), examiner=examiner, progress=console.progress)
     console.clear()
     console.emit(json_text(regression.as_dict(result)) if options.json else regression.table(result))
@@ -141,7 +141,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from faceloupe.cli import models as models_command  # here: other commands start without it
+    from faceloupe.cli import models as models_command  # lazy import: other commands do not need it
 
     console = _Console()
     answer = models_command.ANSWERS[options.action](options, console.progress)
@@ -159,7 +159,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _model(text: str) -> str:
-    if not text:  # an unset variable of a script, most likely
+    if not text:  # most likely an unset variable in a script
         raise argparse.ArgumentTypeError("a model id was expected")
     return text
 
@@ -250,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _app(options: argparse.Namespace) -> int:
-    from faceloupe.ui.serve import serve  # torch, of which no other command here needs to know
+    from faceloupe.ui.serve import serve  # lazy import: it loads torch
 
     return serve(port=options.port, address=options.address)
 
@@ -262,8 +262,8 @@ def _api(options: argparse.Namespace) -> int:
 
 
 def _password(options: argparse.Namespace) -> int:
-    """Read the password from the terminal, or a line of stdin: never from an argument that others can list."""
-    from faceloupe.ui.auth.password import PasswordHash  # here: other commands start without it
+    """Print the hash of a password read from the terminal or stdin; other users could list an argument."""
+    from faceloupe.ui.auth.password import PasswordHash  # lazy import: other commands do not need it
 
     _emit(str(PasswordHash.of(people_command.new_password())))
     return 0
@@ -342,21 +342,21 @@ def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 class _OutputLost(Exception):
-    """What is printed cannot be written: a full disk behind stdout."""
+    """The output cannot be written, for example because stdout is a file on a full disk."""
 
 
 def _emit(text: str, end: str = "\n") -> None:
     try:
         print(text, end=end, flush=True)
     except BrokenPipeError:
-        # The reader (head, less) has gone and wants no more; the command goes on, as its exit code says what it found.
+        # The reader (head, less) has closed the pipe. The command goes on, because its exit code is a result too.
         _discard(sys.stdout)
     except OSError as problem:
         raise _OutputLost from problem
 
 
 def _complain(text: str) -> None:
-    """One sentence on stderr, on one line whatever names it quotes, in the place of what was shown of the progress."""
+    """Print a sentence on stderr in place of the progress, on one line even if it quotes names with line breaks."""
     try:
         _Console().clear()
         print(f"faceloupe: {printable_name(text)}", file=sys.stderr, flush=True)
@@ -365,7 +365,7 @@ def _complain(text: str) -> None:
 
 
 class _Console:
-    """The terminal, as the commands see it."""
+    """The terminal as a ``Console``."""
 
     emit, complain = staticmethod(_emit), staticmethod(_complain)
 
@@ -379,7 +379,7 @@ class _Console:
 
 
 def _discard(stream: TextIO) -> None:
-    """Send what is left in a stream's buffer nowhere, so that the interpreter does not complain at its end."""
+    """Redirect a stream to the null device, so that the interpreter does not complain about it at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -389,7 +389,7 @@ def _run(arguments: list[str] | None) -> int:
         options = _parser().parse_args(arguments)
         keep_log(getattr(options, "log", "command-line"))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # libraries warn of odd metadata; stderr is for our own sentence
+            warnings.simplefilter("ignore")  # libraries warn about odd metadata; stderr is for our own messages
             code: int = options.run(options)
             return code
     except FaceLoupeError as problem:
@@ -415,7 +415,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 the analysis ran, 1 a check failed, 2 bad usage or an input that cannot be analyzed, 130 interrupted.
+        The exit code: 0 success, 1 a check failed, 2 bad usage or an input that cannot be analyzed, 130 interrupted.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
@@ -428,7 +428,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (_OutputLost, OSError) as problem:
         _discard(sys.stdout)
         cause = problem.__cause__ or problem
-        if isinstance(cause, BrokenPipeError):  # of --help, which does not go through _emit
+        if isinstance(cause, BrokenPipeError):  # from --help, which does not use _emit
             return 0
         _complain(f"the output cannot be written ({getattr(cause, 'strerror', cause)}).")
         return 2

@@ -1,4 +1,4 @@
-"""What ``faceloupe models ...`` answers, as text and an exit code; ``cli.main`` prints it."""
+"""``faceloupe models ...``: its answers as text and exit code; ``cli.main`` prints them."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ from faceloupe.types import Progress
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``text`` for stdout, ``complaints`` (one sentence each) for stderr, and the exit code."""
+    """The result of a command: ``text`` for stdout, ``complaints`` (sentences) for stderr, and the exit code."""
 
     text: str
     complaints: tuple[str, ...] = ()
@@ -40,10 +40,10 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
 
 
 def _named(ids: Iterable[str], registry: dict[str, ModelRecord]) -> list[ModelRecord]:
-    """Return records by their ids, each once.
+    """Return the records with these ids, without duplicates.
 
     Raises:
-        UsageError: there is none of that id.
+        UsageError: there is no model with one of the ids.
     """
     for name in ids:
         if name not in registry:
@@ -70,13 +70,13 @@ def _verify(options: argparse.Namespace, _: Progress | None) -> Answer:
 
 
 def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
-    from faceloupe.models import fetch as fetching  # here: other commands start without requests
+    from faceloupe.models import fetch as fetching  # lazy import: other commands do not need requests
 
     folder = weights_folder()
     if options.file is not None:
         if options.ids:
             raise UsageError("--from takes no model id: the content of the file identifies the model.")
-        record = fetching.take_file(options.file, folder)
+        record = fetching.install_file(options.file, folder)
         return Answer(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
     ids = options.ids or [Settings.from_environment().model_id]
     lines = []
@@ -87,7 +87,7 @@ def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
 
 
 def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
-    from faceloupe.evaluation import edge_export  # here: other commands start without it
+    from faceloupe.evaluation import edge_export  # lazy import: other commands do not need it
 
     folder = weights_folder()
     (record,) = _named([options.id], read_registry(folder))
@@ -135,7 +135,7 @@ def _inspect(options: argparse.Namespace, _: Progress | None) -> Answer:
 
 
 def _description(inspection: Inspection) -> list[str]:
-    """Return an inspection as lines that a person can read."""
+    """Return the readable description of an inspection, as lines."""
     lines = [
         f"File       {inspection.name}",
         f"SHA-256    {inspection.sha256}",

@@ -1,4 +1,4 @@
-"""``faceloupe people ...``: who signs in to the app with a password of their own."""
+"""``faceloupe people ...``: manage the people who sign in to the app with a personal password."""
 
 import argparse
 import getpass
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def new_password() -> str:
-    """Read a new password from the terminal, or a line of stdin: never from an argument that others can list.
+    """Read a new password from the terminal, or from a line of stdin; other users could list an argument.
 
     Raises:
-        UsageError: it was not repeated as it was entered first.
+        UsageError: the repeated password differs.
     """
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
@@ -28,13 +28,13 @@ def new_password() -> str:
 
 
 def _people() -> "People":
-    from faceloupe.ui.auth.people import People  # here: other commands start without it
+    from faceloupe.ui.auth.people import People  # lazy import: other commands do not need it
 
     return People(data_folder())
 
 
 def answer(options: argparse.Namespace, console: Console) -> int:
-    """Answer ``faceloupe people``."""
+    """Run ``faceloupe people``; return the exit code."""
     people = _people()
     if options.action == "add":
         person = people.set_password(options.name, new_password())

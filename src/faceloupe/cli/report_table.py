@@ -1,4 +1,4 @@
-"""A report as a table that a person reads in a terminal."""
+"""A report as a table for the terminal."""
 
 import textwrap
 
@@ -13,7 +13,7 @@ def _number(value: float | None, form: str = ".2f") -> str:
 
 
 def table(report: Report) -> str:
-    """Return the report as a readable table; every number is one of the report's."""
+    """Return the report as a readable table; every number comes from the report."""
     evidence, finding = report.evidence, finding_of(report)
     size = f"{evidence.width} x {evidence.height} px, " if evidence.width else ""
     if report.is_video:
@@ -62,7 +62,7 @@ def table(report: Report) -> str:
 
 
 def _labeled(label: str, text: str) -> list[str]:
-    """Lines of a sentence beside its label."""
+    """Return the lines of a text with a label before the first line."""
     return textwrap.wrap(text, 110, initial_indent=f"{label:<11}", subsequent_indent=" " * 11)
 
 
@@ -76,7 +76,7 @@ def _video_facts(report: Report) -> str:
 
 
 def _people(report: Report) -> list[str]:
-    """Return the lines about the people, each with its shots below."""
+    """Return the lines about the people, each followed by the lines of their shots."""
     analyzed, cuts = len(report.frames), len(report.cuts)
     between = f"{cuts} {'cut' if cuts == 1 else 'cuts'} between them"
     lines = [f"Frames     {analyzed} of {report.evidence.frame_count:,} analyzed, {between}"]
@@ -100,7 +100,7 @@ def _people(report: Report) -> list[str]:
 
 
 def _shots(person: PersonShots) -> str:
-    """How many shots a person has, and which of these a verdict rests on."""
+    """Return the number of a person's shots, and which of them support the verdict."""
     shots = "1 shot" if len(person.tracks) == 1 else f"{len(person.tracks)} shots"
     if len(person.tracks) == 1 or not person.agreeing:
         return shots

@@ -1,1 +1,1 @@
-"""How good a model is: measures, plots, a user's own labeled folder."""
+"""Evaluation of models: measures, plots, exports, and validation on a user's labeled folder."""

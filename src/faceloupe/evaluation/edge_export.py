@@ -1,7 +1,7 @@
-"""Edge export: a network as ONNX or LiteRT, checked against the original, with a record of its own beside it.
+"""Edge export: a network as an ONNX or LiteRT file, checked against the original, with its own record beside it.
 
-The exported file is another model: it inherits no error rate. Its record says how far its logits are from the
-original's, and holds error rates only where they were measured on it.
+The exported file is a different model and does not inherit error rates. Its record states how much its logits differ
+from the original's, and contains error rates only if they were measured on the exported file.
 """
 
 import contextlib
@@ -36,17 +36,17 @@ from faceloupe.scoring.single import Reading, SingleScorer
 from faceloupe.types import Progress
 
 _FORMATS: tuple[Format, ...] = (Onnx(), LiteRt())
-_MOST_FACES = 256  # for parity
+_MOST_FACES = 256  # greatest number of faces for parity
 
 
 class ExportedScorer(SingleScorer):
-    """An exported network in the place of the original: the same views and calibration, without heatmaps."""
+    """A scorer that replaces the original by an exported network: same views and calibration, no heatmaps."""
 
     def __init__(self, contract: InputContract, run: Runner) -> None:
-        """Take a loaded network.
+        """Store a loaded network.
 
         Args:
-            contract: of the original.
+            contract: input contract of the original.
             run: runs the exported network.
         """
         super().__init__(contract)
@@ -57,20 +57,20 @@ class ExportedScorer(SingleScorer):
         return [Reading(float(_logits(self._run, face.crops, self._contract).mean())) for face in faces]
 
     def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
-        """Refuse: the gradients that a heatmap needs are not exported."""
+        """Raise NotImplementedError: the gradients for a heatmap are not exported."""
         raise NotImplementedError("an exported network draws no heatmap")
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far an exported network is from the original, on the same views of the same faces.
+    """The differences between an exported network and the original, on the same views of the same faces.
 
     Attributes:
-        faces: that were compared.
-        largest_logit_difference: of a single view, absolute.
-        mean_logit_difference: over all views, absolute.
-        other_outcomes: faces that fall on another side of a threshold.
-        measured_on: which pictures.
+        faces: number of faces compared.
+        largest_logit_difference: greatest absolute difference for a single view.
+        mean_logit_difference: mean absolute difference over all views.
+        other_outcomes: number of faces whose score is on another side of a threshold.
+        measured_on: the pictures used.
     """
 
     faces: int
@@ -89,11 +89,11 @@ class Original(Struct, frozen=True):
 
 
 class Port(Struct, frozen=True):
-    """Input or output of an exported network.
+    """The input or output of an exported network.
 
     Attributes:
-        shape: lengths of its axes; ``n`` for any length.
-        type: of its numbers, and what they are.
+        shape: lengths of the axes; ``n`` for any length.
+        type: type and meaning of the numbers.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Port(Struct, frozen=True):
 
 
 class ExportedFile(Struct, frozen=True):
-    """The exported file; ``opset`` is of ONNX alone."""
+    """The exported file; only ONNX files have an ``opset``."""
 
     file: str
     sha256: str
@@ -119,7 +119,7 @@ class Rates:
     """Error rates of an exported network or of its original.
 
     Attributes:
-        measured_on: which pictures, and how.
+        measured_on: the pictures used, and how they were scored.
     """
 
     measures: Measures
@@ -132,13 +132,13 @@ class FolderRates(Rates, labeled_folder.Summary):
 
 
 class ExportedRecord(Struct, frozen=True, kw_only=True):
-    """What lies beside an exported network.
+    """The record beside an exported network.
 
     Attributes:
         of: the original.
         onnx, litert: the file, in one of the two formats.
-        input, calibrator, thresholds: of the original.
-        error_rates: of the exported network; None where they were not measured.
+        input, calibrator, thresholds: taken from the original.
+        error_rates: error rates of the exported network; None if they were not measured.
     """
 
     id: str
@@ -163,7 +163,7 @@ class ExportedRecord(Struct, frozen=True, kw_only=True):
         return file
 
     def to_json(self) -> str:
-        """Return the record as it is written."""
+        """Return the text of the record's file."""
         return json_text(msgspec.to_builtins(self)) + "\n"
 
 
@@ -178,24 +178,25 @@ def export(
     labeled: Path | None = None,
     progress: Progress | None = None,
 ) -> ExportedRecord:
-    """Write ``target`` and, beside it, its record (the same name with ``.json``).
+    """Export a network to ``target`` and write its record beside it (the same name with ``.json``).
 
     Args:
-        record: of a single network, or of a head of the expert, which is exported together with its encoder.
-        folder: of the model registry.
-        target: its suffix, ``.onnx`` or ``.tflite``, says the format; nothing is overwritten.
-        settings: of the analyses that measure parity and error rates.
+        record: record of a single network, or of a head of the expert, which is exported together with its encoder.
+        folder: folder of the model registry.
+        target: path of the file; the suffix, ``.onnx`` or ``.tflite``, selects the format. Nothing is overwritten.
+        settings: settings of the analyses that measure parity and error rates.
         int8: quantize the weights to 8 bits.
-        pictures: folder of pictures with faces, for parity; the bundled samples where None.
-        labeled: folder with ``real`` and ``fake``, to measure error rates on, of both networks.
+        pictures: folder of pictures with faces, for parity; None uses the bundled samples.
+        labeled: folder with ``real`` and ``fake``, to measure error rates of both networks.
         progress: called with the stage and the share done, 0..1.
 
     Returns:
-        The record.
+        The record of the exported network.
 
     Raises:
-        UsageError: an ensemble, a bad target or folder, or the libraries for it are not installed.
-        WeightsError: no verified weights.
+        UsageError: the record has members, the target or a folder is not usable, or the libraries for the format are
+            not installed.
+        WeightsError: the weights are missing or not verified, or the format cannot hold the network.
     """
     say = progress or (lambda stage, share: None)
     if record.members:
@@ -232,11 +233,11 @@ def export(
 
 
 def read_exported(path: Path, record: ModelRecord) -> tuple[ExportedRecord, ExportedScorer]:
-    """Return an exported network and its record, each checked against the other and against the original's record.
+    """Return the record and the scorer of an exported network, checked against each other and the original's record.
 
     Raises:
-        WeightsError: one is missing, damaged, or of something else.
-        UsageError: it is of neither format, or the libraries for it are not installed.
+        WeightsError: a file is missing or damaged, or does not match its record or the original.
+        UsageError: the suffix is of neither format, or the libraries for the format are not installed.
     """
     file_format = _format_of(path)
     try:
@@ -253,7 +254,7 @@ def read_exported(path: Path, record: ModelRecord) -> tuple[ExportedRecord, Expo
 
 
 def _network(record: ModelRecord, folder: Path) -> torch.nn.Module:
-    """Load what is exported: a network, or a head of the expert together with the encoder."""
+    """Load the network to export: a single network, or a head of the expert together with its encoder."""
     if record.component:
         return load_with_encoder(record, folder)
     network = load_network(record, folder)
@@ -269,12 +270,20 @@ def _format_of(path: Path) -> Format:
 
 
 def _logits(run: Runner, crops: np.ndarray, contract: InputContract) -> np.ndarray:
-    """Logits of (V, S, S, 3) uint8 RGB views: (V,) float64."""
+    """Return the logits of (V, S, S, 3) uint8 RGB views: (V,) float64."""
     return run(np.ascontiguousarray(normalize(crops, contract))).astype(np.float64).ravel()
 
 
 def _faces(pictures: Path | None, networks: Networks) -> tuple[list[FaceViews], str]:
-    """Return views of the faces in some pictures, and the source of these pictures."""
+    """Return the views of at most ``_MOST_FACES`` faces, and a description of their pictures.
+
+    Args:
+        pictures: folder of pictures; None uses the bundled samples.
+        networks: the detector and the scorer.
+
+    Raises:
+        UsageError: no picture has a face.
+    """
     paths = [sample.path for sample in SAMPLES]
     if pictures is not None:
         paths = sorted(path for path in pictures.rglob("*") if path.is_file()) if pictures.is_dir() else []
@@ -283,7 +292,7 @@ def _faces(pictures: Path | None, networks: Networks) -> tuple[list[FaceViews], 
     for path in paths:
         if len(views) >= _MOST_FACES:
             break
-        with contextlib.suppress(EvidenceError):  # what cannot be read has no face
+        with contextlib.suppress(EvidenceError):  # files that cannot be read are skipped
             evidence_file = open_evidence(path, max_bytes=networks.settings.max_bytes)
             rgb = decode(evidence_file, settings=networks.settings).rgb
             new_views = [networks.scorer.view(rgb, face.box) for face in networks.detector.detect(rgb)]
@@ -317,16 +326,16 @@ def _parity(
 def _described(
     record: ModelRecord, content: bytes, name: str, file_format: Format, parity: Parity, *, int8: bool
 ) -> ExportedRecord:
-    size, peculiar = record.input.size, file_format.described()
+    size, properties = record.input.size, file_format.properties()
     file = ExportedFile(
         name,
         hashlib.sha256(content).hexdigest(),
         len(content),
         "int8 weights, float32 activations" if int8 else "float32",
-        Port(INPUT, [peculiar.batch, 3, size, size], "float32, normalized as the contract says"),
-        Port(OUTPUT, [peculiar.batch, 1], "raw logit of one view; a face's is the mean of its views"),
-        peculiar.made_with,
-        peculiar.opset,
+        Port(INPUT, [properties.batch, 3, size, size], "float32, normalized as the contract says"),
+        Port(OUTPUT, [properties.batch, 1], "raw logit of one view; a face's is the mean of its views"),
+        properties.made_with,
+        properties.opset,
     )
     return ExportedRecord(
         id=f"{record.id}-{file_format.name}-{'int8' if int8 else 'float32'}",

@@ -1,4 +1,4 @@
-"""What a file format for exported networks can do; ``onnx_format`` and ``litert_format`` are the two."""
+"""The interface of file formats for exported networks; ``onnx_format`` and ``litert_format`` implement it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -13,16 +13,16 @@ from faceloupe.models.contract import InputContract
 INPUT, OUTPUT = "faces", "logits"
 
 Runner = Callable[[np.ndarray], np.ndarray]
-"""(V, 3, S, S) float32, normalized as the contract says, to (V, 1) float32 logits."""
+"""Function from (V, 3, S, S) float32 views, normalized as in the input contract, to (V, 1) float32 logits."""
 
 
-class Peculiar(Struct, frozen=True, omit_defaults=True):
-    """What is peculiar to a file format.
+class FormatProperties(Struct, frozen=True, omit_defaults=True):
+    """The properties that depend on the file format.
 
     Attributes:
-        made_with: version of each library.
-        batch: views that a file takes at once; ``n`` for any number.
-        opset: of ONNX.
+        made_with: versions of the libraries used, by name.
+        batch: number of views that a file takes at once; ``n`` for any number.
+        opset: ONNX opset; unset for other formats.
     """
 
     made_with: dict[str, str]
@@ -34,39 +34,39 @@ class Format(Protocol):
     """A file format.
 
     Attributes:
-        name: of its part in the record.
-        suffix: of its files.
+        name: name of its field in the record.
+        suffix: suffix of its files.
     """
 
     name: str
     suffix: str
 
     def require(self) -> None:
-        """Refuse where the libraries are not installed.
+        """Check that the libraries are installed.
 
         Raises:
-            UsageError: one is missing.
+            UsageError: a library is missing.
         """
 
     def convert(self, network: torch.nn.Module, contract: InputContract, *, int8: bool) -> bytes:
-        """Return the network as a file.
+        """Return the bytes of a file with the network.
 
         Args:
             network: maps (N, 3, S, S) to (N, 1).
-            contract: says S.
+            contract: input contract with the size S.
             int8: quantize the weights to 8 bits.
 
         Raises:
-            WeightsError: it cannot be written so.
+            WeightsError: the format cannot hold the network.
         """
 
     def runner(self, content: bytes) -> Runner:
-        """Load a file.
+        """Load a network from the bytes of its file.
 
         Raises:
             UsageError: a library is missing.
             WeightsError: the content is not a network that can be run.
         """
 
-    def described(self) -> Peculiar:
-        """Return what the record says of the file format."""
+    def properties(self) -> FormatProperties:
+        """Return the properties of the file format for the record."""

@@ -1,4 +1,4 @@
-"""A user's own labeled folder, run through the same pipeline: their own error rates."""
+"""Validation on a user's labeled folder: error rates of the full pipeline on the user's own files."""
 
 import os
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ FOLDERS = {"real": 0, "fake": 1}  # polarity everywhere: 1 = manipulated
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One file with its label and the pipeline's word.
+class LabeledResult:
+    """One file with its label and the result of the pipeline.
 
     Attributes:
-        path: relative to the folder.
+        path: path relative to the folder.
         label: 1 = manipulated, 0 = authentic.
-        sha256: of the file.
+        sha256: hash of the file; empty if it could not be read.
         outcome: see ``types.Outcome``.
-        score: calibrated P(manipulated), 0..1; None where nothing was scored.
-        reason: of the outcome.
+        score: calibrated P(manipulated), 0..1; None if nothing was scored.
+        reason: reason for the outcome.
     """
 
     path: Path
@@ -47,12 +47,16 @@ class Judged:
 
     @property
     def unit(self) -> str:
-        """Files of one subfolder (a person, a camera, a video) are not independent, and count as one observation."""
+        """The independent unit of the file.
+
+        The files of one subfolder (a person, a camera, a video) are not independent, so they form one unit. Any other
+        file is its own unit.
+        """
         return self.path.as_posix() if len(self.path.parts) == 2 else self.path.parent.as_posix()
 
 
 class Unscored(Struct, frozen=True):
-    """How many files of a label were not scored, by outcome."""
+    """The number of files of one label that were not scored, by outcome."""
 
     not_applicable: int
     error: int
@@ -67,12 +71,13 @@ class ScoringModel(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``validation.json`` states.
+    """The contents of ``validation.json``.
 
     Attributes:
-        files: in the folder.
-        units: independent ones among the scored files.
-        unscored: by the name of the subfolder.
+        effort: see ``Validation``.
+        files: number of files in the folder.
+        units: number of independent units among the scored files.
+        unscored: number of files without a score, by name of the subfolder.
     """
 
     effort: str | None
@@ -89,29 +94,29 @@ class Validation:
     """The error rates of a model on a labeled folder.
 
     Attributes:
-        effort: that was made; None where the model was named for itself.
-        model_id: of the record that scored.
-        weights_sha256: of its weights.
-        thresholds: of the record.
-        files: every file, in order.
-        measures: of the files that were scored.
+        effort: the effort setting; None if the user named a model instead.
+        model_id: id of the model that scored.
+        weights_sha256: hash of its weights.
+        thresholds: thresholds of its record.
+        files: all files, in order.
+        measures: measures over the files that were scored.
     """
 
     effort: str | None
     model_id: str
     weights_sha256: str
     thresholds: Thresholds
-    files: tuple[Judged, ...]
+    files: tuple[LabeledResult, ...]
     measures: Measures
 
     @property
-    def scored(self) -> tuple[Judged, ...]:
+    def scored(self) -> tuple[LabeledResult, ...]:
         """The files that have a score."""
         return tuple(file for file in self.files if file.score is not None)
 
     @property
     def summary(self) -> Summary:
-        """What is stated of it."""
+        """The contents of ``validation.json``."""
         outcomes = {
             name: [file.outcome for file in self.files if file.label == label] for name, label in FOLDERS.items()
         }
@@ -134,10 +139,10 @@ class Validation:
 
 
 def _listed(folder: Path) -> list[tuple[Path, int]]:
-    """Every file below ``real`` and ``fake``, hidden ones aside, with its label.
+    """Return every file below ``real`` and ``fake``, except hidden files, with its label.
 
     Raises:
-        UsageError: a folder is missing, empty, unreadable, or a link: what it leads to would not be counted.
+        UsageError: a folder is missing, empty, unreadable, or a link, whose files would not be counted.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; expected a folder with the subfolders real and fake.")
@@ -170,19 +175,25 @@ def validate(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Validation:
-    """Examine every file of ``folder/real`` and ``folder/fake`` as the app would, and count what was right.
+    """Analyze every file of ``folder/real`` and ``folder/fake`` as the app would, and measure the error rates.
 
-    A file of several faces counts once, by its most suspicious face, as everywhere. A copy of a file that was counted
-    already is listed as a duplicate and not counted again; a file that cannot be read is listed as an error.
+    A file with several faces counts once, by its most suspicious face, as everywhere in the app. A copy of another file
+    is listed as a duplicate and not counted; a file that cannot be read is listed as an error.
+
+    Args:
+        folder: folder with the subfolders ``real`` and ``fake``.
+        networks: the networks that score.
+        progress: called with the stage and the share done, 0..1.
+        cancel: called between the files; the validation stops when it returns True.
 
     Raises:
-        UsageError: the folder lacks a class, a file stands under both labels, or nothing of a class could be scored.
-        Cancelled: ``cancel`` said so.
+        UsageError: the folder lacks a class, a file has both labels, or no file of a class could be scored.
+        Cancelled: ``cancel`` returned True.
     """
     listed, files = _listed(folder), []
     first: dict[str, tuple[Path, int]] = {}
     copies: dict[Path, Path] = {}
-    for number, (path, label) in enumerate(listed):  # all are hashed first: a wrong label shows before hours of work
+    for number, (path, label) in enumerate(listed):  # hash all files first, to find wrong labels before hours of work
         _step(progress, cancel, f"Hashing file {number + 1} of {len(listed)}", 0.1 * number / len(listed))
         evidence_file = _taken(folder / path, networks.settings)
         if not isinstance(evidence_file, str):
@@ -195,20 +206,20 @@ def validate(
         _step(progress, cancel, f"File {number + 1} of {len(listed)}", 0.1 + 0.9 * number / len(listed))
         evidence_file = _taken(folder / path, networks.settings)
         if isinstance(evidence_file, str):
-            files.append(Judged(path, label, "", Outcome.ERROR, None, evidence_file))
+            files.append(LabeledResult(path, label, "", Outcome.ERROR, None, evidence_file))
             continue
         digest = evidence_file.evidence.sha256
         if path in copies:
             why = f"duplicate of {copies[path]}, counted there"
-            files.append(Judged(path, label, digest, Outcome.NOT_APPLICABLE, None, why))
+            files.append(LabeledResult(path, label, digest, Outcome.NOT_APPLICABLE, None, why))
             continue
         analysis = analyze(evidence_file, networks, explain=False)
-        files.append(Judged(path, label, digest, analysis.outcome, analysis.score, analysis.reason))
+        files.append(LabeledResult(path, label, digest, analysis.outcome, analysis.score, analysis.reason))
     return _measured(files, networks)
 
 
 def _taken(path: Path, settings: Settings) -> EvidenceFile | str:
-    """Return the file, or why it cannot be read."""
+    """Return the opened file, or the reason why it cannot be read."""
     try:
         return open_evidence(path, max_bytes=settings.max_bytes)
     except UsageError as problem:
@@ -222,7 +233,7 @@ def _step(progress: Progress | None, cancel: Cancel | None, stage: str, share: f
         progress(stage, share)
 
 
-def _measured(files: Sequence[Judged], networks: Networks) -> Validation:
+def _measured(files: Sequence[LabeledResult], networks: Networks) -> Validation:
     scored = [file for file in files if file.score is not None]
     for name, label in FOLDERS.items():
         if not any(file.label == label for file in scored):
@@ -231,7 +242,7 @@ def _measured(files: Sequence[Judged], networks: Networks) -> Validation:
             )
     record = networks.scorer.record
     return Validation(
-        networks.settings.stated_effort,
+        networks.settings.reported_effort,
         record.id,
         record.weights_sha256,
         record.thresholds,
@@ -240,8 +251,8 @@ def _measured(files: Sequence[Judged], networks: Networks) -> Validation:
     )
 
 
-def _decisions(scored: Sequence[Judged]) -> Decisions:
-    """Return the outcomes as they were reported: a quality gate may have overruled a score."""
+def _decisions(scored: Sequence[LabeledResult]) -> Decisions:
+    """Return the decisions as they were reported, because a quality gate may have overruled a score."""
     scores = np.clip([file.score for file in scored], 1e-12, 1.0 - 1e-12)
     return Decisions(
         labels=np.array([file.label for file in scored]),
@@ -254,7 +265,7 @@ def _decisions(scored: Sequence[Judged]) -> Decisions:
 
 
 def table(validation: Validation) -> str:
-    """Return the result as a table to read."""
+    """Return the result as a plain-text table."""
     measures, summary = validation.measures, validation.summary
     lines = [
         f"Effort     {validation.effort or 'none (a model was named)'}",
@@ -280,7 +291,7 @@ def write(validation: Validation, folder: Path) -> list[Path]:
     """Write ``validation.json``, ``predictions.csv`` and the plots into a folder.
 
     Raises:
-        UsageError: the folder cannot be written, or holds a file of one of these names already.
+        UsageError: the folder cannot be written, or already contains a file with one of these names.
     """
     names = {label: name for name, label in FOLDERS.items()}
     rows = [

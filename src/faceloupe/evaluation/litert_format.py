@@ -1,4 +1,4 @@
-"""Networks as LiteRT (``.tflite``), for phones; the libraries want an environment of their own."""
+"""Networks as LiteRT files (``.tflite``), for phones; the libraries need a separate environment."""
 
 import contextlib
 import io
@@ -10,19 +10,19 @@ import numpy as np
 import torch
 
 from faceloupe.errors import UsageError, WeightsError
-from faceloupe.evaluation.edge_format import Peculiar, Runner
+from faceloupe.evaluation.edge_format import FormatProperties, Runner
 from faceloupe.models.contract import InputContract
 
 _EXTRA = "install it in an environment of its own with pip install 'faceloupe[litert]'"
 
 
 class LiteRt:
-    """See ``edge_format.Format``; a file takes one view at a time, as a phone has one face at a time."""
+    """The LiteRT format, see ``edge_format.Format``; a file takes one view at a time, because phones score one face."""
 
     name, suffix = "litert", ".tflite"
 
     def require(self) -> None:
-        """Refuse where the libraries are not installed."""
+        """Check that the libraries are installed."""
         try:
             import ai_edge_litert  # noqa: F401 - here: whether they are installed is the question
             import ai_edge_quantizer  # noqa: F401
@@ -31,8 +31,8 @@ class LiteRt:
             raise UsageError(f"{problem.name} is not installed; {_EXTRA}.") from problem
 
     def convert(self, network: torch.nn.Module, contract: InputContract, *, int8: bool) -> bytes:
-        """Return the network as a file; in 8 bits the weights alone, for the reason that ``onnx_format`` states."""
-        import litert_torch  # here: comes with an environment of its own
+        """Return the network as a file; ``int8`` quantizes only weights, for the reason given in ``onnx_format``."""
+        import litert_torch  # imported here: only its separate environment has it
         from ai_edge_quantizer import quantizer, recipe
 
         given = (torch.zeros(1, 3, contract.size, contract.size),)
@@ -42,14 +42,14 @@ class LiteRt:
             content = path.read_bytes()
         if not int8:
             return content
-        with contextlib.redirect_stderr(io.StringIO()):  # it draws progress bars, on a terminal or not
+        with contextlib.redirect_stderr(io.StringIO()):  # the quantizer prints progress bars even without a terminal
             made = quantizer.Quantizer(content, recipe.weight_only_wi8_afp32()).quantize()
         return bytes(made.quantized_model)
 
     def runner(self, content: bytes) -> Runner:
-        """Load a file."""
+        """Load a network from the bytes of its file."""
         self.require()
-        from ai_edge_litert.interpreter import Interpreter  # here: comes with an environment of its own
+        from ai_edge_litert.interpreter import Interpreter  # imported here: only its separate environment has it
 
         try:
             interpreter = Interpreter(model_content=content, num_threads=1)
@@ -68,8 +68,8 @@ class LiteRt:
 
         return run
 
-    def described(self) -> Peculiar:
-        """Return what the record says of the file format."""
+    def properties(self) -> FormatProperties:
+        """Return the properties of the file format for the record."""
         parts = ("litert-torch", "ai-edge-quantizer", "ai-edge-litert")
         versions = {part: metadata.version(part) for part in parts}
-        return Peculiar({"torch": str(torch.__version__)} | versions, 1)
+        return FormatProperties({"torch": str(torch.__version__)} | versions, 1)

@@ -1,4 +1,4 @@
-"""One row of every table: what a model's decisions on labeled faces amount to, each number with its interval."""
+"""The rows of all tables: measures of a model's decisions on labeled faces, each with its interval."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -11,15 +11,15 @@ from faceloupe.evaluation import metrics
 from faceloupe.models.record import Thresholds
 
 Row = TypeVar("Row")
-FEW_UNITS = 5  # with fewer people, videos or pictures than this, a bootstrap tells nothing
+FEW_UNITS = 5  # with fewer people, videos or pictures than this, a bootstrap interval is meaningless
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A measured number and its 95 % interval.
 
-    All are None where nothing could be measured (one class only, nothing decided); the interval is, where fewer than
-    ``FEW_UNITS`` independent units of a class stand behind the number.
+    All fields are None if nothing could be measured (only one class, nothing decided). Only the interval is None if a
+    class has fewer than ``FEW_UNITS`` independent units.
     """
 
     value: float | None
@@ -29,15 +29,15 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What a model said of N labeled faces.
+    """A model's decisions on N labeled faces.
 
     Attributes:
         labels: (N,) int, 1 = manipulated.
         log_odds: (N,) float64, calibrated natural log-odds at even prior odds.
-        called_fake, called_real: (N,) bool; inconclusive where neither.
+        called_fake, called_real: (N,) bool; a face with neither is inconclusive.
         units: (N,) str, the independent unit that each face belongs to.
-        ranks: (N,) float64, what orders the faces for AUC, equal error rate and ROC: raw logits where the log-odds are
-            of several fits, else the log-odds.
+        ranks: (N,) float64, values that order the faces for AUC, equal error rate and ROC: raw logits if the log-odds
+            come from several calibrators, otherwise the log-odds.
     """
 
     labels: np.ndarray
@@ -49,19 +49,19 @@ class Decisions:
 
     @classmethod
     def at(cls, labels: np.ndarray, log_odds: np.ndarray, thresholds: Thresholds, units: np.ndarray) -> "Decisions":
-        """Decide by two thresholds on the calibrated score."""
+        """Decide with two thresholds on the calibrated score."""
         scores = probabilities(log_odds)
         return cls(
             labels, log_odds, scores >= thresholds.upper, scores <= thresholds.lower, np.asarray(units), log_odds
         )
 
     def where(self, keep: np.ndarray) -> "Decisions":
-        """Return the faces that a (N,) bool mask keeps."""
+        """Return the decisions on the faces that an (N,) bool mask selects."""
         return Decisions(*(getattr(self, column.name)[keep] for column in fields(self)))
 
 
 def probabilities(log_odds: np.ndarray) -> np.ndarray:
-    """P(manipulated) at even prior odds, 0..1."""
+    """Return P(manipulated) at even prior odds, 0..1, for natural log-odds."""
     scores: np.ndarray = 1.0 / (1.0 + np.exp(-np.clip(log_odds, -60.0, 60.0)))
     return scores
 
@@ -71,11 +71,11 @@ class Measures:
     """The measures of a set of decisions.
 
     Attributes:
-        n_real, n_fake: faces measured.
+        n_real, n_fake: number of authentic and of manipulated faces.
         auc: area under the ROC curve, 0..1.
         eer: equal error rate, 0..1.
-        accuracy: at the midpoint, a score of 0.5; 0..1.
-        decided_accuracy: share of the decided faces that were decided rightly, 0..1.
+        accuracy: accuracy at a threshold of 0.5 on the score, 0..1.
+        decided_accuracy: share of the decided faces that were decided correctly, 0..1.
         coverage: share of all faces that were decided, 0..1.
         fpr: share of the authentic faces that were called manipulated, 0..1.
         fnr: share of the manipulated faces that were called authentic, 0..1.
@@ -96,13 +96,13 @@ class Measures:
     cllr: Estimate
 
     def as_row(self, kind: Callable[..., Row], **names: object) -> Row:
-        """Return the measures as a row of a table: ``kind`` has their fields and those of ``names``."""
+        """Return the measures as a table row of type ``kind``, which has their fields and those in ``names``."""
         return kind(**names, **{column.name: getattr(self, column.name) for column in fields(Measures)})
 
 
 @dataclass(frozen=True)
 class AucRow:
-    """The AUC of a model on a part of the faces, with the numbers of authentic and manipulated ones."""
+    """The AUC of a model on a part of the faces, with the numbers of authentic and manipulated faces."""
 
     model: str
     part: str
@@ -122,7 +122,7 @@ def of_model(rows: Sequence[MeasuredRow], model: str) -> list[tuple[str, Measure
 
 
 class ReliabilityPoint(Struct, frozen=True):
-    """A bin of a reliability diagram: promised and found share of manipulated faces, and the share of the weight."""
+    """A bin of a reliability diagram: predicted and observed share of manipulated faces, and share of the weight."""
 
     promised: float
     observed: float = field(name="found")
@@ -137,13 +137,14 @@ class Tippett(Struct, frozen=True):
 
 
 class Curves(Struct, frozen=True):
-    """What the figures of a model are drawn from.
+    """The data for the figures of a model.
 
     Attributes:
         roc: see ``roc_points``.
-        reliability: rising in the promised share.
-        tippett: of either class.
-        confusion: of authentic and of manipulated faces, how many were called authentic, inconclusive and manipulated.
+        reliability: points in ascending order of the predicted share.
+        tippett: curves of both classes.
+        confusion: numbers of authentic (first row) and manipulated faces that were called authentic, inconclusive and
+            manipulated.
     """
 
     roc: list[tuple[float, float]]
@@ -153,9 +154,14 @@ class Curves(Struct, frozen=True):
 
 
 def measure(decisions: Decisions, *, resamples: int = 1000, seed: int = 0) -> Measures:
-    """Measure decisions; intervals are of a bootstrap over units.
+    """Measure decisions, with intervals from a bootstrap over independent units.
 
-    The intervals of shares are widened to Wilson's over as many observations as there are units.
+    Intervals of shares are widened to Wilson's interval with the number of units as the number of observations.
+
+    Args:
+        decisions: the decisions to measure.
+        resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap.
     """
     labels, log_odds = decisions.labels, decisions.log_odds
     fake, real = labels == 1, labels == 0
@@ -211,7 +217,7 @@ def roc_points(labels: np.ndarray, ranks: np.ndarray, count: int = 200) -> list[
 
 
 def reliability_points(labels: np.ndarray, log_odds: np.ndarray) -> list[ReliabilityPoint]:
-    """Reliability diagram: the bins that hold any face."""
+    """Return the points of a reliability diagram, one per bin that contains faces."""
     weight, promised, observed = metrics.reliability(labels, probabilities(log_odds), np.ones(len(labels)))
     return [
         ReliabilityPoint(float(p / w), float(f / w), float(w))
@@ -221,7 +227,12 @@ def reliability_points(labels: np.ndarray, log_odds: np.ndarray) -> list[Reliabi
 
 
 def tippett_points(values: Sequence[float] | np.ndarray, count: int = 120) -> list[tuple[float, float]]:
-    """Tippett plot of one class: (log10 LR, share of its faces with at least that ratio) pairs, rising in log10 LR."""
+    """Return a Tippett curve of one class: (log10 LR, share of faces with at least that LR), ascending in log10 LR.
+
+    Args:
+        values: log10 LRs of the faces.
+        count: greatest number of points.
+    """
     ranked = np.sort(np.asarray(values, np.float64))
     shares = 1.0 - np.arange(len(ranked)) / len(ranked)
     keep = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
@@ -229,7 +240,7 @@ def tippett_points(values: Sequence[float] | np.ndarray, count: int = 120) -> li
 
 
 def curves_of(decisions: Decisions) -> Curves:
-    """Return what the figures are drawn from."""
+    """Return the data for the figures of these decisions."""
     labels, log_odds = decisions.labels, decisions.log_odds
     ratios = log_odds / np.log(10.0)
     called = np.where(decisions.called_fake, 2, np.where(decisions.called_real, 0, 1))
@@ -241,7 +252,7 @@ def curves_of(decisions: Decisions) -> Curves:
     )
 
 
-# Shown name of each measure, in the order of every table.
+# Display name of each measure, in the order of all tables.
 NAMES = {
     "auc": "AUC",
     "eer": "equal error rate",
@@ -256,7 +267,7 @@ NAMES = {
 
 
 def shown(estimate: Estimate) -> str:
-    """Return an estimate as text: the number, and its interval where there is one."""
+    """Return an estimate as text: the number, and its interval if there is one."""
     if estimate.value is None:
         return "-"
     if estimate.low is None:
@@ -265,11 +276,14 @@ def shown(estimate: Estimate) -> str:
 
 
 def across(rows: Sequence[AucRow], measure: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """One measure of several models: their ids, and a row (its part, a text each) wherever any of them has a number.
+    """Return one measure of several models as a table with a column per model.
 
     Args:
-        rows: all models having the same parts.
-        measure: name of the measure, which the rows have.
+        rows: rows of all models, which must have the same parts.
+        measure: name of a field of the rows.
+
+    Returns:
+        The model ids, and for each part in which a model has a number, the part and a text per model.
     """
     estimates: dict[tuple[str, str], Estimate] = {(row.model, row.part): getattr(row, measure) for row in rows}
     models, parts = list(dict.fromkeys(row.model for row in rows)), list(dict.fromkeys(row.part for row in rows))

@@ -1,7 +1,8 @@
 """Measures of a detector: functions of (N,) labels (1 = manipulated) and (N,) scores or log-odds.
 
-Each takes weights of the faces, (..., N) and >= 0, and gives one value a row of them: all 1 for the measure itself, how
-often each face was drawn for its bootstrap. A value is nan where a class has no weight.
+Each function takes weights of the faces, (..., N) and >= 0, and returns one value per row of weights. Weights of 1 give
+the measure itself; the numbers of times that each face was drawn give a bootstrap resample. A value is nan if a class
+has no weight.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from scipy.stats import norm
 
 
 def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Score interval of a share (Wilson 1927): low and high, 0..1; (0, 1) where n is 0."""
+    """Return the score interval of a share (Wilson 1927): low and high, 0..1; (0, 1) if n is 0."""
     if n == 0:
         return 0.0, 1.0
     z = norm.ppf(0.5 + confidence / 2)
@@ -22,7 +23,7 @@ def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tup
 
 
 def _by_score(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of the authentic and of the manipulated faces at each distinct score, from the lowest: (..., U) each."""
+    """Return the weights of authentic and of manipulated faces at each distinct score, ascending: (..., U) each."""
     order = np.argsort(scores, kind="stable")
     ranked = scores[order]
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
@@ -37,7 +38,11 @@ def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve, 0..1: the chance that a manipulated face scores above an authentic one."""
+    """Return the area under the ROC curve, 0..1.
+
+    It is the probability that a manipulated face scores higher than an authentic one. It is nan if a score is not
+    finite.
+    """
     if not np.isfinite(scores).all():
         return np.full(weights.shape[:-1], np.nan)
     real, fake = _by_score(labels, scores, weights)
@@ -46,7 +51,7 @@ def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarr
 
 
 def equal_error_rate(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Error rate at the threshold where both classes err alike, 0..1, interpolated between scores."""
+    """Return the error rate at the threshold where it is equal for both classes, 0..1, interpolated between scores."""
     real, fake = _by_score(labels, scores, weights)
     zero = np.zeros((*real.shape[:-1], 1))
     missed = np.concatenate([zero, _divide(np.cumsum(fake, -1), fake.sum(-1, keepdims=True))], -1)
@@ -61,12 +66,12 @@ def equal_error_rate(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray
 
 
 def share(chosen: np.ndarray, of: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of the faces ``of`` ((N,) bool) that are ``chosen`` ((N,) bool) too, 0..1."""
+    """Return the share of the faces in ``of`` ((N,) bool) that are also in ``chosen`` ((N,) bool), 0..1."""
     return _divide((weights * (chosen & of)).sum(-1), (weights * of).sum(-1))
 
 
 def _balanced(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weights under which both classes count the same, and all faces 1 together."""
+    """Return rescaled weights, so that each class has a total weight of 0.5."""
     fake = labels == 1
     of_fake, of_real = ((weights * chosen).sum(-1, keepdims=True) for chosen in (fake, ~fake))
     balanced: np.ndarray = 0.5 * np.where(fake, _divide(weights, of_fake), _divide(weights, of_real))
@@ -74,17 +79,17 @@ def _balanced(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def log_loss(labels: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Cross-entropy in nats with both classes given the same total weight: the loss at even prior odds."""
+    """Return the cross-entropy in nats with the same total weight for both classes: the loss at even prior odds."""
     losses = np.logaddexp(0.0, np.where(labels == 1, -log_odds, log_odds))
     loss: np.ndarray = (_balanced(labels, weights) * losses).sum(-1)
     return loss
 
 
 def cllr(labels: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Log-likelihood-ratio cost (Brümmer and du Preez 2006) of natural log-likelihood ratios.
+    """Return the log-likelihood-ratio cost (Brümmer and du Preez 2006) of natural log-likelihood ratios.
 
     Returns:
-        Bits: 0 perfect, 1 no information.
+        The cost in bits; 0 is perfect, 1 is no information.
     """
     bits: np.ndarray = log_loss(labels, log_odds, weights) / np.log(2.0)
     return bits
@@ -96,10 +101,11 @@ CALIBRATION_BINS = 15
 def reliability(
     labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bins: int = CALIBRATION_BINS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Reliability diagram over equal-width bins of P(manipulated), both classes given the same total weight.
+    """Compute a reliability diagram over equal-width bins of P(manipulated), with equal total weights of both classes.
 
     Returns:
-        (..., bins) each: weight of a bin, its sum of weighted probabilities, and its weight of manipulated faces.
+        Three arrays (..., bins): the weight of each bin, its sum of weighted probabilities, and its weight of
+        manipulated faces.
     """
     index = np.minimum((probabilities * bins).astype(int), bins - 1)
     member = np.eye(bins)[index]
@@ -115,14 +121,14 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray, weights: np
 
 
 def bootstrap_weights(units: Sequence[str], *, resamples: int = 1000, seed: int = 0) -> np.ndarray:
-    """How often each of N faces is drawn when whole units are drawn with replacement: (resamples, N) float64.
+    """Return how often each of N faces is drawn when whole units are drawn with replacement: (resamples, N) float64.
 
-    Faces of one person or video are not independent, so they come and go together.
+    Faces of one person or video are not independent, so they are drawn together.
 
     Args:
         units: N names of the independent units that the faces belong to.
         resamples: number of resamples.
-        seed: of the random draws.
+        seed: seed of the random draws.
     """
     _, index = np.unique(np.asarray(units), return_inverse=True)
     count = int(index.max()) + 1
@@ -131,7 +137,7 @@ def bootstrap_weights(units: Sequence[str], *, resamples: int = 1000, seed: int 
 
 
 def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of bootstrap values; resamples that lack a class are left out."""
+    """Return the percentile interval of bootstrap values; resamples that lack a class are left out."""
     known = values[np.isfinite(values)]
     if not len(known):
         return float("nan"), float("nan")
@@ -142,13 +148,13 @@ def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float
 def share_interval(hits: np.ndarray, units: Sequence[str], drawn: np.ndarray | None = None) -> tuple[float, float]:
     """Return the 95 % interval of a share, 0..1.
 
-    It is that of the group bootstrap, widened to Wilson's interval over as many observations as there are units where
-    that is wider: a bootstrap without errors would claim that none are possible.
+    It is the interval of the group bootstrap, widened to Wilson's interval with the number of units as the number of
+    observations. A bootstrap of data without errors would otherwise claim that errors are impossible.
 
     Args:
         hits: (N,) bool.
         units: N names of the independent units.
-        drawn: (resamples, N) of ``bootstrap_weights``, where they exist already.
+        drawn: (resamples, N) result of ``bootstrap_weights``, if it was already computed.
     """
     if not len(hits):
         return 0.0, 1.0
@@ -159,28 +165,29 @@ def share_interval(hits: np.ndarray, units: Sequence[str], drawn: np.ndarray | N
     return min(wilson[0], low), max(wilson[1], high)
 
 
-_STEP = 0.01  # of the thresholds, in decimal logarithms: the accuracy of the bounds
-_EXTREME = 9.0  # decimal logarithm that stands for all that are larger
+_STEP = 0.01  # step of the thresholds in log10 units, which is the accuracy of the bounds
+_EXTREME = 9.0  # log10 LRs are clipped to plus and minus this
 
 
 def likelihood_ratio_bounds(
     labels: np.ndarray, log_odds: np.ndarray, n_units: Callable[[int], int]
 ) -> tuple[float, float]:
-    """Empirical lower and upper bound (ELUB) of the log10 likelihood ratios that a report may state.
+    """Return the empirical lower and upper bounds (ELUB) of the log10 likelihood ratios that a report may state.
 
-    Vergeer, van Es, de Jongh, Alberink and Stoel, Science and Justice 56 (2016) 482-491: a ratio is stated as long as
-    deciding by it costs no more than deciding without it, where one misleading face is added to each class, because the
-    validation data may by chance hold none. Where each face is a unit of its own, the values are those of ``elub`` in
-    the package lir of the Netherlands Forensic Institute. Faces of one unit are not independent, so that here the added
-    face weighs as one of the units, and the range of the bounds follows from the number of units.
+    Vergeer, van Es, de Jongh, Alberink and Stoel, Science and Justice 56 (2016) 482-491: a ratio may be stated if
+    decisions based on it cost no more than decisions without it. One misleading face is added to each class, because
+    the validation data may contain none by chance. If each face is its own unit, the values equal those of ``elub`` in
+    the package lir of the Netherlands Forensic Institute. Faces of one unit are not independent. The added face
+    therefore has the weight of one unit, and the number of units limits the range of the bounds.
 
     Args:
         labels: (N,), 1 = manipulated.
-        log_odds: (N,) calibrated natural log-likelihood ratios, best of faces that the calibrator was not fitted to.
-        n_units: independent units of a class, by label.
+        log_odds: (N,) calibrated natural log-likelihood ratios, preferably of faces that the calibrator was not
+            fitted to.
+        n_units: returns the number of independent units of a class, given its label.
 
     Returns:
-        The least, at most 0, and the greatest, at least 0.
+        The lower bound, at most 0, and the upper bound, at least 0.
     """
     log10_lr = np.clip(log_odds / np.log(10.0), -_EXTREME, _EXTREME)
     fake, real = np.sort(log10_lr[labels == 1]), np.sort(log10_lr[labels == 0])

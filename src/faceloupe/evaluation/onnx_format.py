@@ -1,4 +1,4 @@
-"""Networks as ONNX: written by torch's exporter, run by onnxruntime; both come with the extra ``export``."""
+"""Networks as ONNX files, written by torch's exporter and run by onnxruntime; the extra ``export`` installs both."""
 
 import contextlib
 import logging
@@ -11,23 +11,23 @@ import numpy as np
 import torch
 
 from faceloupe.errors import UsageError, WeightsError
-from faceloupe.evaluation.edge_format import INPUT, OUTPUT, Peculiar, Runner
+from faceloupe.evaluation.edge_format import INPUT, OUTPUT, FormatProperties, Runner
 from faceloupe.models.contract import InputContract
 
-_OPSET = 18  # the oldest that torch's exporter writes without a conversion
-_EXACT = 1e-5  # of the largest weight: how far 8 bits may be off a matrix of the expert to be said to hold it
-# Without this, onnxruntime rounds the activations before a matrix of 8 bits, too: logits move by up to 0.2.
+_OPSET = 18  # the oldest opset that torch's exporter writes without a conversion
+_EXACT = 1e-5  # share of the largest weight up to which an error counts as exact when a matrix is stored in 8 bits
+# Without this, onnxruntime also rounds the activations before an 8-bit matrix, which moves logits by up to 0.2.
 _FLOAT_ACTIVATIONS = ("session.qdq_matmulnbits_accuracy_level", "1")
 _EXTRA = "install it with pip install 'faceloupe[export]'"
 
 
 class Onnx:
-    """See ``edge_format.Format``."""
+    """The ONNX format, see ``edge_format.Format``."""
 
     name, suffix = "onnx", ".onnx"
 
     def require(self) -> None:
-        """Refuse where the libraries are not installed."""
+        """Check that the libraries are installed."""
         try:
             import onnx  # noqa: F401 - here: whether the extra is installed is the question
             import onnxruntime  # noqa: F401
@@ -41,9 +41,9 @@ class Onnx:
         return _int8(content) if int8 else content
 
     def runner(self, content: bytes) -> Runner:
-        """Load a file."""
+        """Load a network from the bytes of its file."""
         self.require()
-        import onnxruntime  # here: comes with an extra
+        import onnxruntime  # imported here: only an extra installs it
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
 
         try:
@@ -60,17 +60,17 @@ class Onnx:
 
         return run
 
-    def described(self) -> Peculiar:
-        """Return what the record says of the file format."""
+    def properties(self) -> FormatProperties:
+        """Return the properties of the file format for the record."""
         versions = {"torch": str(torch.__version__), "onnxruntime": metadata.version("onnxruntime")}
-        return Peculiar(versions, "n", opset=_OPSET)
+        return FormatProperties(versions, "n", opset=_OPSET)
 
 
 def _float32(network: torch.nn.Module, contract: InputContract) -> bytes:
     given = torch.zeros(2, 3, contract.size, contract.size)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), contextlib.redirect_stdout(None):
-        warnings.simplefilter("ignore")  # the exporter warns of its own parts
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
         path = Path(folder, "network.onnx")
         torch.onnx.export(
             network,
@@ -88,13 +88,17 @@ def _float32(network: torch.nn.Module, contract: InputContract) -> bytes:
 
 
 def _int8(content: bytes) -> bytes:
-    """Weights of convolutions and of dense layers in 8 bits, one symmetric scale for each output channel.
+    """Quantize the weights of convolutions and dense layers to 8 bits, with one symmetric scale per output channel.
 
-    Of the expert only those that have 8 bits already, so that nothing is lost. Activations stay in float32: in 8 bits
-    too, a MobileNetV3's logits came out wrong by up to 5, calibrated or not. Kernels of depthwise convolutions, a
-    twentieth of the weights, stay as well: rounding them alone costs more than rounding all the rest.
+    In the expert, only matrices whose weights fit 8 bits exactly are quantized, so that nothing is lost. Activations
+    stay in float32: with 8-bit activations, a MobileNetV3's logits were wrong by up to 5, with calibration and without.
+    Kernels of depthwise convolutions, a twentieth of the weights, also stay in float32, because rounding only them
+    loses more than rounding all other weights.
+
+    Raises:
+        WeightsError: a dense layer has a layout that cannot be quantized.
     """
-    import onnx  # here: comes with an extra
+    import onnx  # imported here: only an extra installs it
     from onnx import helper, numpy_helper
 
     model = onnx.load_from_string(content)
@@ -107,7 +111,7 @@ def _int8(content: bytes) -> bytes:
             attribute.name == "transB" and attribute.i == 1 for attribute in node.attribute
         ):
             raise WeightsError("The exported classifier has a layout that cannot be quantized; export it in float32.")
-    axes = {node.input[1]: 0 for node in users}  # of the output channels
+    axes = {node.input[1]: 0 for node in users}  # axis of the output channels, by weight name
     axes |= {node.input[1]: 1 for node in model.graph.node if node.op_type == "MatMul"}
     made, added = [], []
     for tensor in list(model.graph.initializer):

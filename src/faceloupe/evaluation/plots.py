@@ -1,4 +1,4 @@
-"""Figures of an evaluation as PNGs; every number in them is one of its."""
+"""Figures of an evaluation as PNGs; they show only numbers of the evaluation."""
 
 import io
 from collections.abc import Callable
@@ -15,10 +15,10 @@ _GUIDE: Any = {"color": "#888888", "linewidth": 0.8, "linestyle": ":"}  # argume
 
 
 def _figure(x: str, y: str, draw: Callable[["Axes"], None]) -> bytes:
-    import matplotlib as mpl  # here: matplotlib comes with an extra and is slow to import
+    import matplotlib as mpl  # imported here: matplotlib is installed by an extra, and slow to import
 
     mpl.use("Agg")
-    from matplotlib import pyplot  # here: behind the choice of the backend
+    from matplotlib import pyplot  # imported after the choice of the backend
 
     figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
     draw(axes)
@@ -33,7 +33,7 @@ def _figure(x: str, y: str, draw: Callable[["Axes"], None]) -> bytes:
 
 
 def roc(curves: dict[str, Curves]) -> bytes:
-    """ROC curve of each model."""
+    """Draw the ROC curve of each model."""
 
     def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
@@ -44,7 +44,7 @@ def roc(curves: dict[str, Curves]) -> bytes:
 
 
 def reliability(curves: dict[str, Curves]) -> bytes:
-    """Reliability diagram of each model; the larger a point, the more faces."""
+    """Draw the reliability diagram of each model; larger points have more weight."""
 
     def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
@@ -59,7 +59,7 @@ def reliability(curves: dict[str, Curves]) -> bytes:
 
 
 def tippett(curves: dict[str, Curves]) -> bytes:
-    """Tippett plot: how many faces of either class reach at least a likelihood ratio."""
+    """Draw a Tippett plot: the share of each class's faces with at least a given likelihood ratio."""
 
     def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
@@ -73,7 +73,7 @@ def tippett(curves: dict[str, Curves]) -> bytes:
 
 
 def history(steps: list[int], curves: dict[str, list[float]]) -> bytes:
-    """Draw a training run: each curve over its steps."""
+    """Draw the curves of a training run over its steps."""
 
     def draw(axes: "Axes") -> None:
         for (name, values), color in zip(curves.items(), _COLORS * 2, strict=False):
@@ -83,7 +83,7 @@ def history(steps: list[int], curves: dict[str, list[float]]) -> bytes:
 
 
 def ladder(rows: dict[str, dict[str, float]], x: str) -> bytes:
-    """One value a model and condition: {model: {condition: value}}, conditions from top to bottom."""
+    """Draw one value per model and condition, given as {model: {condition: value}}; conditions from top to bottom."""
 
     def draw(axes: "Axes") -> None:
         for (model, values), color in zip(rows.items(), _COLORS, strict=False):

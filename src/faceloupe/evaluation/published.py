@@ -1,4 +1,4 @@
-"""The evaluation that lies beside the model records: what the tables and figures of the app are made from."""
+"""The evaluation file beside the model records, which the tables and figures of the app are made from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ class ModelIdentity(Struct, frozen=True, omit_defaults=True):
     """A model that was measured.
 
     Attributes:
-        parameters: of its network; None for a published detector that stands beside the own models.
-        weights_sha256, record_sha256: of an own model; "" for a published detector.
+        parameters: number of parameters; None for a published detector that is listed for comparison.
+        weights_sha256, record_sha256: hashes of a FaceLoupe model; "" for a published detector.
     """
 
     id: str
@@ -32,14 +32,15 @@ class ModelIdentity(Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Localization:
-    """How well heatmaps point at what was changed.
+    """How well heatmaps locate the changed part of a face.
 
     Attributes:
-        faces: blended faces behind the numbers.
-        blank: faces whose map was 0 everywhere, not counted among them.
+        faces: number of blended faces measured.
+        blank: number of faces whose map was 0 everywhere; ``faces`` does not include them.
         mass: mean share of a map's mass inside the mask, 0..1.
-        area: mean share of the mask in the frame, 0..1: what a map without knowledge reaches.
-        gain: mean, over the faces, of mass divided by area; 1 is chance. All three are None where no face was counted.
+        area: mean share of the frame that the mask covers, 0..1, which is the ``mass`` expected by chance.
+        gain: mean, over the faces, of mass divided by area; 1 is chance. ``mass``, ``area`` and ``gain`` are None if
+            ``faces`` is 0.
     """
 
     faces: int
@@ -61,10 +62,10 @@ class HeatmapRow(Localization, _OfModel):
 
 
 class ClipRow(Struct, frozen=True):
-    """The answer of a model to a clip: the mean log-odds over its frames.
+    """A model's result for a clip: the mean log-odds over its frames.
 
     Attributes:
-        group: people of the clip, which is not independent of others of theirs; "" where it is.
+        group: the people in the clip, because clips of the same people are not independent; "" if it is independent.
     """
 
     model: str
@@ -79,7 +80,7 @@ class ClipRow(Struct, frozen=True):
 
 
 class Tables(Struct, frozen=True):
-    """Tables of all models, in the order of the models; the parts are those that each table is named after."""
+    """Tables of all models, in the order of the models; each table is named after its parts."""
 
     conditions: list[MeasuredRow]
     sources: list[MeasuredRow]
@@ -93,16 +94,16 @@ class Tables(Struct, frozen=True):
 class _OfFold:
     source: str
     fold: str
-    kept_auc: dict[str, float]  # source that was kept -> AUC
+    kept_auc: dict[str, float]  # AUC by source, for the sources that were kept
 
 
 @dataclass(frozen=True)
 class LeftOutRow(Measures, _OfFold):
-    """A source that was left out of a training, judged by it."""
+    """The measures on a source that was left out of a training."""
 
 
 class FaultRow(Struct, frozen=True):
-    """What a fault of training did to AUC and calibration; ``none`` is the training without one."""
+    """The effect of a training fault on AUC and calibration; ``none`` is the training without a fault."""
 
     fault: str
     auc: float
@@ -117,8 +118,8 @@ class Study(Struct, Generic[Row], frozen=True):
     """A series of short training runs.
 
     Attributes:
-        pictures: that each run was shown.
-        sizes: of the input, pixels, rising.
+        pictures: number of pictures shown in each run.
+        sizes: input sizes, pixels, ascending.
     """
 
     pictures: int
@@ -127,18 +128,18 @@ class Study(Struct, Generic[Row], frozen=True):
 
 
 class Studies(Struct, frozen=True):
-    """The studies beside the main run; None where one was not run."""
+    """The studies besides the main run; None for a study that was not run."""
 
     left_out: Study[LeftOutRow] | None
     faults: Study[FaultRow] | None
 
 
 class Evaluation(Struct, frozen=True):
-    """Everything that was measured of the models of a registry.
+    """All measurements of the models of a registry.
 
     Attributes:
-        default: id of the model that the card is about.
-        curves: by model.
+        default: id of the model that the card describes.
+        curves: curves by model id.
     """
 
     models: list[ModelIdentity]
@@ -149,22 +150,26 @@ class Evaluation(Struct, frozen=True):
     studies: Studies
 
     def __post_init__(self) -> None:
-        """Refuse an evaluation that lacks the curves of a model."""
+        """Check that every model has curves.
+
+        Raises:
+            ValueError: the curves of a model are missing.
+        """
         if missing := {model.id for model in self.models} - self.curves.keys():
             raise ValueError(f"no curves of {', '.join(sorted(missing))}")
 
 
 def write(values: Evaluation | Study[LeftOutRow] | Study[FaultRow], path: Path) -> None:
-    """Write an evaluation or a study as JSON, whole or not at all."""
+    """Write an evaluation or a study as JSON, atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(values), indent=1) + b"\n")
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read an evaluation, as ``faceloupe.training evaluate`` made it.
+    """Read an evaluation that ``faceloupe.training evaluate`` wrote.
 
     Raises:
-        WeightsError: it is missing or damaged.
+        WeightsError: the file is missing or damaged.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Evaluation)
@@ -177,5 +182,5 @@ def read_evaluation(path: Path) -> Evaluation:
 
 
 def is_of(evaluation: Evaluation, record: ModelRecord) -> bool:
-    """Whether a record is the very one that was measured."""
+    """Return whether a record is exactly the one that was measured."""
     return (record.id, record.sha256) in {(model.id, model.record_sha256) for model in evaluation.models}

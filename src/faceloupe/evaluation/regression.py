@@ -1,7 +1,7 @@
-"""Every decided item of the cases scored again by another model, and the outcomes that changed.
+"""Comparison of a model with earlier results: it scores every decided item again and lists the outcomes that changed.
 
-No result is filed. Blind cases are left out, and items whose results they keep from whoever compares; the log tells who
-saw the results of the others.
+Results are not filed. Blind cases and items whose results are hidden from the examiner are left out. The case log
+records that the examiner saw the results of the other items.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,20 +15,20 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError
 from faceloupe.types import Cancel, Outcome, Progress
 
-_PAGE = 1000  # items read at a time
+_PAGE = 1000  # items per page
 
 
 class ItemChange(msgspec.Struct, frozen=True):
     """An item whose outcome or score was compared.
 
     Attributes:
-        case_id, case_name, sha256, name: of the item.
-        decision: outcome word of the examiner's newest decision.
-        model_before: id of the model of the run that says what was found; empty where there is none.
-        outcome_before, score_before: of that run; None where there is none, or no score.
-        outcome: by the model that was compared; None where the item could not be analyzed.
-        score: likewise, 0..1.
-        problem: why it could not be analyzed; empty where it was.
+        case_id, case_name, sha256, name: the item and its case.
+        decision: outcome in the examiner's newest decision.
+        model_before: id of the model of the run that is the item's current finding; empty if there is no run.
+        outcome_before, score_before: results of that run; None if there is no run or no score.
+        outcome: outcome by the new model; None if the item could not be analyzed.
+        score: score by the new model, 0..1; None if there is none.
+        problem: why the item could not be analyzed; empty if it was.
     """
 
     case_id: str
@@ -45,7 +45,7 @@ class ItemChange(msgspec.Struct, frozen=True):
 
     @property
     def flipped(self) -> bool:
-        """Whether there are two outcomes and they differ."""
+        """Whether both outcomes exist and differ."""
         return None not in (self.outcome, self.outcome_before) and self.outcome != self.outcome_before
 
     @property
@@ -56,12 +56,12 @@ class ItemChange(msgspec.Struct, frozen=True):
 
 
 class Regression(msgspec.Struct, frozen=True):
-    """What became of all decided items.
+    """The comparison of all decided items.
 
     Attributes:
-        model_id, weights_sha256: of the model that was compared.
-        items: that were compared.
-        blind_cases: that were left out.
+        model_id, weights_sha256: the new model.
+        items: the items compared.
+        blind_cases: number of blind cases that were left out.
     """
 
     model_id: str
@@ -71,7 +71,7 @@ class Regression(msgspec.Struct, frozen=True):
 
     @property
     def flips(self) -> tuple[ItemChange, ...]:
-        """Items with another outcome than before."""
+        """The items whose outcome changed."""
         return tuple(item for item in self.items if item.flipped)
 
 
@@ -83,19 +83,19 @@ def compare(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Regression:
-    """Score every decided item of the cases that are not blind, and hold it against what was found in it before.
+    """Score every decided item of the cases that are not blind, and compare the result with the item's current finding.
 
     Args:
-        store: of the cases; nothing is written to it but that the results of the items were seen.
-        networks: that score.
-        examiner: name of the person whom the result is for.
+        store: the case store; only log entries that the results were seen are written to it.
+        networks: the networks that score.
+        examiner: name of the person who receives the result.
         progress: called with the name of the item and the share done, 0..1.
         cancel: see ``pipeline.analyze``.
 
     Raises:
-        UsageError: no item is decided, or nobody is named.
+        UsageError: no item is decided, or the examiner's name is empty.
         CaseError: the store cannot be read or written.
-        Cancelled: ``cancel`` said so.
+        Cancelled: ``cancel`` returned True.
     """
     cases, examiner = store.cases(), name_of(examiner, "examiner")
     pairs = [(case, item) for case in cases if not case.blind for item in _decided(store, case, examiner)]
@@ -112,7 +112,7 @@ def compare(
 
 
 def _seen(store: CaseStore, items: Sequence[ItemChange], examiner: str) -> Iterator[ItemChange]:
-    """Log that a person sees these results, and return those that the person may see by now."""
+    """Log that the examiner sees these results, and yield those that the examiner may still see."""
     for case_id, changes in groupby(items, key=lambda item: item.case_id):
         by_hash = {item.sha256: item for item in changes}
         for sha256 in store.reviews.view_scores(case_id, list(by_hash), examiner=examiner):
@@ -120,7 +120,7 @@ def _seen(store: CaseStore, items: Sequence[ItemChange], examiner: str) -> Itera
 
 
 def _decided(store: CaseStore, case: Case, examiner: str) -> Iterator[Item]:
-    """Return the decided items of a case whose results a person may see."""
+    """Yield the decided items of a case whose results the examiner may see."""
     for state in (ReviewState.DECIDED, ReviewState.SIGNED):
         offset, total = 0, 1
         while offset < total:
@@ -140,13 +140,13 @@ def _compared(store: CaseStore, case: Case, item: Item, networks: Networks, canc
         analysis = analyze(evidence_file, networks, explain=False, cancel=cancel)
     except Cancelled:
         raise
-    except FaceLoupeError as problem:  # of this item, such as damaged evidence: the others are compared all the same
+    except FaceLoupeError as problem:  # concerns only this item, for example damaged evidence
         return msgspec.structs.replace(before, problem=str(problem))
     return msgspec.structs.replace(before, outcome=analysis.outcome.value, score=analysis.score)
 
 
 def as_dict(regression: Regression) -> dict[str, object]:
-    """Return the result as JSON values: every item, and which of them flipped."""
+    """Return the result as JSON values: every item, and whether its outcome flipped."""
     items = [
         msgspec.to_builtins(item) | {"flipped": item.flipped, "contradicts_decision": item.contradicts}
         for item in regression.items
@@ -163,7 +163,7 @@ def as_dict(regression: Regression) -> dict[str, object]:
 
 
 def table(regression: Regression) -> str:
-    """Return the result as a table to read: the flips, and what could not be analyzed."""
+    """Return the result as a plain-text table: the flips, and the items that could not be analyzed."""
     flips, failed = regression.flips, [item for item in regression.items if item.problem]
     lines = [
         f"Model      {regression.model_id} (weights {regression.weights_sha256[:8]})",

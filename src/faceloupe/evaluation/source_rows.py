@@ -1,4 +1,4 @@
-"""What the models of the efforts say of the faces of each source: the tables beside their cards."""
+"""The tables beside the model cards: the results of the efforts' models on the faces of each source."""
 
 import csv
 import json
@@ -11,23 +11,23 @@ from faceloupe.models.record import ModelRecord
 from faceloupe.system.files import replacing
 
 HELD_OUT, LEFT_OUT = "held-out.csv", "left-out.csv"
-OWNER = "record.json"  # beside the tables: the record that they were counted with
-AS_IS = "as is"  # the view of pictures that nothing was done to
+OWNER = "record.json"  # file beside the tables that names the model record used for them
+AS_IS = "as is"  # the view of unchanged pictures
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """What was said of the faces of one source and class.
+    """A model's results on the faces of one source and class.
 
     Attributes:
-        source: the collection; ``all`` for all of a class.
+        source: the collection; ``all`` for all sources of a class.
         label: authentic or manipulated.
-        view: what was done to the picture, in words.
-        faces: how many.
-        manipulated, authentic: how many were called so.
-        auc: against all faces of the other class of the same view, their sources weighing alike; None where there are
-            none. For ``all`` both sides weigh by source.
-        cost: mean of log2(1 + 1 / LR of the truth), bits: the class's half of Cllr; 1 says nothing, 0 is perfect.
+        view: how the picture was processed, as text.
+        faces: number of faces.
+        manipulated, authentic: number of faces that were called manipulated or authentic.
+        auc: AUC against all faces of the other class in the same view, with equal weights for their sources; None if
+            there are none. For ``all``, the sources have equal weights on both sides.
+        cost: mean of log2(1 + 1 / LR of the truth), bits: the class's half of Cllr; 0 is perfect, 1 is no information.
     """
 
     source: str
@@ -41,7 +41,7 @@ class SourceRow:
 
     @property
     def wrong(self) -> int:
-        """How many faces were called what they are not."""
+        """The number of faces with a wrong verdict."""
         return self.manipulated if self.label == "authentic" else self.authentic
 
 
@@ -49,7 +49,7 @@ COLUMNS = tuple(column.name for column in fields(SourceRow))
 
 
 def write_rows(rows: Iterable[SourceRow], path: Path) -> None:
-    """Write rows as CSV, whole or not at all."""
+    """Write rows as CSV, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -60,7 +60,7 @@ def write_rows(rows: Iterable[SourceRow], path: Path) -> None:
 
 
 def read_rows(path: Path) -> list[SourceRow]:
-    """Read what ``write_rows`` wrote.
+    """Read rows that ``write_rows`` wrote.
 
     Raises:
         WeightsError: the file is missing or damaged.
@@ -86,17 +86,17 @@ def read_rows(path: Path) -> list[SourceRow]:
 
 
 def write_owner(record: ModelRecord, folder: Path) -> None:
-    """Write down which record the tables in a folder were counted with."""
+    """Write the file that names the record used for the tables in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / OWNER) as temporary:
         temporary.write_text(json.dumps(_owner(record), indent=2) + "\n", encoding="utf-8")
 
 
 def are_of(folder: Path, record: ModelRecord) -> bool:
-    """Whether the tables in a folder were counted with this very record.
+    """Return whether the tables in a folder were made with exactly this record.
 
     Raises:
-        WeightsError: what says so is missing or damaged.
+        WeightsError: the file that names the record is missing or damaged.
     """
     try:
         owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""Finding faces, and judging whether one can carry a verdict."""
+"""Face detection, and the gates that decide whether a face can carry a verdict."""

@@ -1,4 +1,4 @@
-"""The face finder: MTCNN behind one adapter."""
+"""Face detection with MTCNN, behind one adapter."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,25 +12,26 @@ from faceloupe.faces.mtcnn import STEP, WINDOW_PX, Candidate, Cascade
 from faceloupe.faces.mtcnn_networks import load_networks
 from faceloupe.types import Box, DetectedFace
 
-# A face that fills its picture is larger than MTCNN was trained on. Such a one is looked for in a small copy of the
-# picture with a gray border: it is large, so little resolution is needed to see it.
+# A face that fills its picture is larger than the faces that MTCNN was trained on. The detector looks for it in a small
+# copy of the picture with a gray border. The face is large, so a low resolution is enough.
 _CLOSE_UP_SIDE = 240
 _BORDER_SHARE = 0.4
 _BORDER_GRAY = 127
 _EARLY_THRESHOLDS = (0.6, 0.7)  # of the first two stages, as facenet-pytorch sets them
 SURE = 0.9  # confidence of a face that needs no second search
 
-# Successive frames of a video are much alike, so not each is searched for the smallest faces: see ``Follower``.
-_LONGEST_LEVEL = 420  # pixels, of the first stage's pyramid; the cost grows with the square of this
-_LARGE = 0.25  # of a frame's longer side: faces from this size on are looked for in every frame
-_INTERVAL, _INTERVAL_UNSEEN = 8, 4  # frames from one full search to the next, while a face is in sight or none is
+# Successive frames of a video are similar, so not every frame is searched for the smallest faces: see
+# ``VideoFaceDetector``.
+_LONGEST_LEVEL = 420  # pixels: longer side of the largest pyramid level; the cost grows with its square
+_LARGE = 0.25  # share of a frame's longer side: faces of at least this size are looked for in every frame
+_INTERVAL, _INTERVAL_UNSEEN = 8, 4  # frames from one full search to the next, with and without a face in sight
 _SMALLEST_CLOSE_UP = 60  # pixels of the small copy: a face that fills a frame is larger
 
 _Search = Callable[[np.ndarray], list[Candidate]]
 
 
 class FaceDetector:
-    """Finds every face of a picture (Zhang et al. 2016, "Joint face detection and alignment using MTCNN").
+    """A detector for all faces of a picture (Zhang et al. 2016, "Joint face detection and alignment using MTCNN").
 
     Thread-safe: the networks keep no state.
     """
@@ -42,50 +43,56 @@ class FaceDetector:
         self._cascade = Cascade(*load_networks(device), thresholds=thresholds, device=device)
 
     def detect(self, rgb: np.ndarray) -> list[DetectedFace]:
-        """Find all faces.
+        """Find all faces of a picture.
+
+        If the search finds no certain face, a second search looks for a face that fills the picture.
 
         Args:
             rgb: (H, W, 3) uint8, RGB.
 
         Returns:
-            Faces from the largest to the smallest, boxes and landmarks in pixels of ``rgb``, boxes clipped to it. Where
-            the search finds no face for sure, a second one looks for a face that fills the picture.
+            Faces from the largest to the smallest. Boxes and landmarks are in pixels of ``rgb``, and the boxes are
+            clipped to it.
         """
         search = self._cascade_from(self._settings.smallest_sought_px)
         return self._faces(rgb, search, search)
 
-    def follower(self) -> "Follower":
-        """Return what finds the faces of frames that come one by one, at a small part of the cost of ``detect``."""
-        return Follower(self)
+    def for_video(self) -> "VideoFaceDetector":
+        """Return a detector for successive frames of a video, which costs a small part of ``detect`` per frame."""
+        return VideoFaceDetector(self)
 
     def search_fully(self, rgb: np.ndarray) -> list[DetectedFace]:
-        """Find the faces of a frame from ``smallest_followed`` on."""
+        """Find the faces of a frame that are at least as large as ``min_detectable_px_in_video``."""
         search = self._cascade_from(self._finest_level(rgb.shape[1], rgb.shape[0]))
         return self._faces(rgb, search, self._cascade_from(_SMALLEST_CLOSE_UP))
 
     def search_between(self, rgb: np.ndarray, known: Sequence[DetectedFace]) -> list[DetectedFace]:
-        """Find the faces of a frame that are about as large as the known ones, and large ones."""
+        """Find the faces of a frame that are large, or about as large as the known faces."""
         return self._faces(rgb, self._cascade_from(self._smallest_between(rgb, known)))
 
-    def smallest_followed(self, width: int, height: int) -> float:
-        """Faces from this size upward are looked for in the frames of a clip of that size, pixels of the frame."""
+    def min_detectable_px_in_video(self, width: int, height: int) -> float:
+        """Return the size of the smallest face that is looked for in video frames of that size, in their pixels."""
         return self._finest_level(width, height) / self._shrinking(width, height)
 
     def _shrinking(self, width: int, height: int) -> float:
-        """Pixels of the copy that is searched for each pixel of the picture, up to 1."""
+        """Return the scale of the copy that is searched: its pixels per pixel of the picture, at most 1."""
         return min(1.0, self._settings.detection_long_side / max(width, height))
 
     def _finest_level(self, width: int, height: int) -> float:
-        """Size of the smallest face of a full search, pixels of the copy: a level that ``detect`` looks at, too."""
+        """Return the size of the smallest face of a full search, in pixels of the searched copy.
+
+        It is always a pyramid level that ``detect`` searches, too.
+        """
         smallest = float(self._settings.smallest_sought_px)
         while max(width, height) * self._shrinking(width, height) * WINDOW_PX / smallest > _LONGEST_LEVEL:
             smallest /= STEP
         return smallest
 
     def _smallest_between(self, rgb: np.ndarray, known: Sequence[DetectedFace]) -> float:
-        """Search a frame between two full searches: the coarsest level on which all known faces are still seen.
+        """Return the size of the smallest face to look for between two full searches, in pixels of the searched copy.
 
-        The first stage finds faces somewhat smaller than its window, so that may be the level above their size.
+        It is the coarsest pyramid level on which all known faces are still found. The first stage also finds faces
+        that are somewhat smaller than its window, so this may be one level above their size.
         """
         height, width = rgb.shape[:2]
         least = min([_LARGE * max(width, height), *(face.size_px / STEP for face in known)])
@@ -96,11 +103,11 @@ class FaceDetector:
         return smallest
 
     def _cascade_from(self, smallest_px: float) -> _Search:
-        """Return a search for faces of at least that size, pixels of the picture that is searched."""
+        """Return a search for faces of at least that size, in pixels of the searched picture."""
         return partial(self._cascade.search, smallest_px=smallest_px)
 
     def _faces(self, rgb: np.ndarray, search: _Search, close_up_search: _Search | None = None) -> list[DetectedFace]:
-        """Return the faces of a picture; where none is certain, search it again as a close-up."""
+        """Return the faces of a picture; if none is certain and a close-up search is given, use that as well."""
         detected = self._search(rgb, self._settings.detection_long_side, search)
         if close_up_search and not any(candidate.confidence >= SURE for candidate in detected):
             close_up = self._search(rgb, _CLOSE_UP_SIDE, close_up_search, framed=True)
@@ -114,12 +121,15 @@ class FaceDetector:
                 faces.append(DetectedFace(box, confidence, landmarks))
         return sorted(faces, key=lambda face: -face.box.width * face.box.height)
 
-    def smallest_sought(self, width: int, height: int) -> float:
-        """Faces from this size upward are looked for in a picture of that size, pixels of the picture."""
+    def min_detectable_px(self, width: int, height: int) -> float:
+        """Return the size of the smallest face that ``detect`` looks for in a picture of that size, in its pixels."""
         return self._settings.smallest_sought_px * max(1.0, max(width, height) / self._settings.detection_long_side)
 
     def _search(self, rgb: np.ndarray, long_side: int, search: _Search, *, framed: bool = False) -> list[Candidate]:
-        """Search a copy of the picture, shrunk to ``long_side``; results in pixels of the picture."""
+        """Search a copy of the picture whose longer side is at most ``long_side``; results in pixels of the picture.
+
+        With ``framed``, the copy gets a gray border.
+        """
         height, width = rgb.shape[:2]
         scale = min(1.0, long_side / max(height, width))
         seen, border = rgb, 0
@@ -139,19 +149,19 @@ class FaceDetector:
         ]
 
 
-class Follower:
-    """Finds the faces of frames that come one by one, any time apart. One thread at a time may call it.
+class VideoFaceDetector:
+    """A detector for successive frames, any time apart. Only one thread at a time may call it.
 
-    The first frame, the first after each cut and some of the others are searched for all faces from
-    ``smallest_followed`` on. In the rest, only faces about as large as those of the frame before are looked for, and
-    large ones, but all over the frame; where fewer turn up than in the frame before, the frame is searched fully after
-    all. So a face is found however far it moved, with the box that ``detect`` gives it or one close to that, but a
-    small newcomer is seen only from the next full search on.
+    The first frame, the first frame after each cut, and every few frames in between get a full search for all faces of
+    at least ``min_detectable_px_in_video``. In the other frames, the detector looks only for large faces and for faces
+    about as large as those of the previous frame, but everywhere in the frame. If it finds fewer faces than in the
+    previous frame, it searches the frame fully. A face is thus found however far it has moved, and its box is equal or
+    close to the box from ``detect``. A small face that newly appears is found at the next full search.
     """
 
     def __init__(self, detector: FaceDetector) -> None:
         self._detector = detector
-        self._known: list[DetectedFace] = []  # in the frame before, for sure
+        self._known: list[DetectedFace] = []  # certain faces of the previous frame
         self._age = _INTERVAL  # frames since the last full search
 
     def detect(self, rgb: np.ndarray, *, fresh: bool = False) -> list[DetectedFace]:
@@ -159,10 +169,10 @@ class Follower:
 
         Args:
             rgb: (H, W, 3) uint8, RGB.
-            fresh: whether a cut lies between this frame and the one before.
+            fresh: whether there is a cut between the previous frame and this one.
 
         Returns:
-            Its faces, as ``FaceDetector.detect`` returns them.
+            The faces of the frame, as ``FaceDetector.detect`` returns them.
         """
         faces: list[DetectedFace] = []
         full = fresh or self._age >= (_INTERVAL if self._known else _INTERVAL_UNSEEN)

@@ -1,8 +1,9 @@
-"""The three networks of MTCNN with the weights that facenet-pytorch carries (Zhang et al. 2016).
+"""The three networks of MTCNN with the weights of facenet-pytorch (Zhang et al. 2016).
 
-Layers and names are those of facenet-pytorch (MIT). Its weights are read from the files of the installed package, which
-is not imported: importing it would bring torchvision along, and seconds of waiting. ``_rectified`` and ``_pooled`` give
-the numbers of torch's own layers in a tenth of the time: those are slow on channels-last tensors of few channels.
+Layers and names are those of facenet-pytorch (MIT). The weights are read from the files of the installed package. The
+package is not imported, because that would also import torchvision and take seconds. ``_rectified`` and ``_pooled``
+compute the same numbers as torch's layers in a tenth of the time; torch's layers are slow on channels-last tensors with
+few channels.
 """
 
 import importlib.util
@@ -18,7 +19,7 @@ _PACKAGE = "facenet_pytorch"
 
 
 class ProposalNetwork(nn.Module):
-    """First stage: looks at every window of 12 px of a picture of any size."""
+    """The first stage, which scores every 12 px window of a picture of any size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +40,7 @@ class ProposalNetwork(nn.Module):
 
 
 class RefinementNetwork(nn.Module):
-    """Second stage: looks at crops of 24 px."""
+    """The second stage, which scores crops of 24 px."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +65,7 @@ class RefinementNetwork(nn.Module):
 
 
 class OutputNetwork(nn.Module):
-    """Third stage: looks at crops of 48 px."""
+    """The third stage, which scores crops of 48 px and finds landmarks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +94,7 @@ class OutputNetwork(nn.Module):
 
 
 def _rectified(features: torch.Tensor, rectifier: nn.PReLU) -> torch.Tensor:
-    """Apply a rectifier to (N, C, H, W), channels last, a row of pixels at a time: so few channels fill no vector."""
+    """Apply a PReLU to (N, C, H, W), channels last, a row of pixels at a time: few channels do not fill a vector."""
     count, channels, height, width = features.shape
     rows = features.permute(0, 2, 3, 1).reshape(count * height, width * channels)
     rectified = functional.prelu(rows, rectifier.weight.repeat(width))
@@ -101,7 +102,7 @@ def _rectified(features: torch.Tensor, rectifier: nn.PReLU) -> torch.Tensor:
 
 
 def _pooled(features: torch.Tensor, window: int) -> torch.Tensor:
-    """Shrink (N, C, H, W) by maxima over windows with a stride of 2; the last window may reach beyond the edge."""
+    """Max-pool (N, C, H, W) with a stride of 2; the last window may reach beyond the edge."""
     for dimension in (2, 3):
         count = (features.shape[dimension] - window + 1) // 2 + 1
         starts = [slice(None)] * dimension
@@ -127,7 +128,7 @@ def load_networks(device: torch.device) -> tuple[ProposalNetwork, RefinementNetw
         WeightsError: facenet-pytorch is not installed, or its weights cannot be read.
     """
     networks = ProposalNetwork(), RefinementNetwork(), OutputNetwork()
-    package = importlib.util.find_spec(_PACKAGE)  # finds it without importing it
+    package = importlib.util.find_spec(_PACKAGE)  # does not import it
     if package is None or package.origin is None:
         raise WeightsError("facenet-pytorch is not installed, so no face can be found; install FaceLoupe again.")
     folder = Path(package.origin).parent / "data"

@@ -1,4 +1,4 @@
-"""Gates: can this face carry a verdict at all?"""
+"""Quality gates that decide whether a face can carry a verdict."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -11,25 +11,27 @@ from faceloupe.types import DetectedFace, FaceQuality, format_distinct
 
 
 def sharpness(crop: np.ndarray) -> float:
-    """Variance of the Laplacian of the gray crop (Pech-Pacheco et al. 2000), in squared gray levels; 0 for a flat one.
+    """Return the variance of the Laplacian of the gray crop (Pech-Pacheco et al. 2000), in squared gray levels.
+
+    It is 0 for a flat crop.
 
     Args:
-        crop: (S, S, 3) uint8 RGB at the model's input size, so that faces of every size are held to one measure.
+        crop: (S, S, 3) uint8 RGB at the model's input size, so that faces of all sizes are measured alike.
     """
     return float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
 
 
 def color_spread(crop: np.ndarray) -> float:
-    """Measure the colors that lightness does not explain: next to 0 for a gray picture, and for one in a single tone.
+    """Measure the color variation that lightness does not explain; it is close to 0 for gray or toned pictures.
 
-    A print that was toned, or has yellowed, has one color at each lightness. So the CIELAB colors a and b of a small
-    copy of the crop are each fitted by a parabola in L, and the spread is the root mean square of what is left.
+    A toned or yellowed print has one color at each lightness. The CIELAB channels a and b of a small copy of the crop
+    are therefore each fitted by a parabola in L, and the spread is the root mean square of the residuals.
 
     Args:
         crop: (S, S, 3) uint8 RGB.
 
     Returns:
-        CIELAB units, 0 or more; photographs in color have 4 and more, nearly all of them.
+        The spread in CIELAB units, 0 or more; nearly all color photographs have 4 or more.
     """
     small = cv2.resize(crop, (48, 48), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
     lightness, *colors = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3).T.astype(np.float64)
@@ -39,7 +41,7 @@ def color_spread(crop: np.ndarray) -> float:
 
 
 def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQuality:
-    """Hold a face against the gates; the first that fails is named."""
+    """Check a face against the gates; the result names the first gate that fails."""
     sharp = sharpness(crop)
     problem = ""
     if face.confidence < gates.min_confidence:
@@ -60,13 +62,13 @@ def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQua
     return FaceQuality(face.size_px, sharp, face.confidence, problem)
 
 
-# Median over a track. Set by looking at the control clips: a cartoon has .976 there, most faces .999, the worst that is
-# scored .987; one blurred real face (.968) is lost to it.
+# Least median confidence over a track, set from the control clips: a cartoon has .976 there, most faces have .999, and
+# the worst face that passes has .987. One blurred real face (.968) does not pass.
 TRACK_CONFIDENCE = 0.985
 
 
 def low_confidence_reason(confidences: Sequence[float]) -> str:
-    """Return why a track may not be a face: its detector confidences (0..1) are middling; empty where they are not."""
+    """Return why a track may not be a face, given its detector confidences (0..1); empty if they are high enough."""
     typical = median(confidences)
     if typical >= TRACK_CONFIDENCE:
         return ""

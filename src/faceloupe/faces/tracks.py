@@ -1,4 +1,4 @@
-"""Faces become tracks: one track is one person in one shot. Tracks that look alike are linked across shots."""
+"""Face tracks: one track is one person in one shot. Tracks that look alike are linked across shots."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,47 +10,49 @@ from faceloupe.models.contract import FloatArray
 from faceloupe.types import DetectedFace
 
 _SIDE = 32  # pixels of the small pictures that are compared
-# Sides of what is compared, the face and the head with the shoulders, by the spread of the landmarks: a box of a tilted
-# face depends on whether it was found tilted or upright. In a face that looks ahead, the spread is a third of the box.
+# Sides of the compared squares (the face, and the head with the shoulders) in units of the spread of the landmarks. The
+# box of a tilted face would not do: it depends on whether the face was found tilted or upright. In a frontal face, the
+# spread is a third of the box.
 _FACE, _SCENE = 3.5, 7.0
-_LEAST_SPREAD = 0.15  # of the shorter side of the box; landmarks closer together are those of no face
+_LEAST_SPREAD = 0.15  # of the shorter side of the box; landmarks of a face are never closer together
 _BINS = (8, 8)  # hue, saturation
 _FARTHEST = 2.0  # face sizes that a face may move from one frame to the next; over n frames, sqrt(n) times as far
-_LARGEST_GROWTH = 1.8  # times its size
-_LONGEST_GAP = 4  # frames in a row in which a face is not found, before its track ends
+_LARGEST_GROWTH = 1.8  # greatest ratio of heights
+_LONGEST_GAP = 4  # successive frames in which a face may be missing before its track ends
 _LEAST_ALIKE, _LEAST_FIT = 0.25, 0.4
-# Likeness of two tracks that are linked; strangers in one scene reached 0.84, those of 12 clips of one person 0.79.
+# Least similarity of two tracks that are linked. Strangers in one scene reached 0.84; those of 12 clips of one person,
+# 0.79.
 _LINKED_ALIKE = 0.85
-_LEAST_LAYOUT = 2 * (_LINKED_ALIKE - 0.5)  # with less, no colors could make up for it
-_COMPARED = 8  # looks of a track, about, that are compared with those of another
+_LEAST_LAYOUT = 2 * (_LINKED_ALIKE - 0.5)  # below this, even equal colors cannot reach ``_LINKED_ALIKE``
+_COMPARED = 8  # approximate number of appearances per track that are compared with other tracks
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What a face looks like, for telling it from others in the same clip; not a means to identify anyone.
+    """The appearance of a face, to tell it from other faces of the same clip; it cannot identify a person.
 
     Attributes:
-        face: (1024,) float32, the face upright by its eyes, small and gray, mean 0 and length 1.
-        colors: (2, 64) float32, histograms of hue and saturation of the face and of head and shoulders, each of sum 1.
+        face: (1024,) float32, a small gray picture of the face with its eyes level; mean 0 and length 1.
+        colors: (2, 64) float32, hue-saturation histograms of the face and of head and shoulders; each sums to 1.
     """
 
     face: np.ndarray
     colors: np.ndarray
 
     def similarity(self, other: "Appearance") -> float:
-        """0 (nothing in common) .. 1 (the same pictures)."""
+        """Return the similarity, from 0 (nothing in common) to 1 (the same pictures)."""
         return float(_similarity(np.maximum(self.face @ other.face, 0.0), self.colors, other.colors))
 
 
 def _similarity(layout: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Of likeness in layout (...,) and colors (..., 2, 64): 0..1."""
+    """Combine the similarity in layout (...,) and two sets of colors (..., 2, 64) into one similarity, 0..1."""
     colors = np.minimum(first, second).sum(-1)  # histogram intersection, Swain and Ballard 1991
     similarity: np.ndarray = 0.5 * layout + 0.2 * colors[..., 0] + 0.3 * colors[..., 1]
     return similarity
 
 
 def appearance(rgb: np.ndarray, face: DetectedFace) -> Appearance:
-    """Describe a face of an (H, W, 3) uint8 RGB picture."""
+    """Return the appearance of a face in an (H, W, 3) uint8 RGB picture."""
     left, right = face.landmarks[:2]
     angle = float(np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0])))
     upright = _cut(rgb, face, _FACE, angle)
@@ -62,7 +64,7 @@ def appearance(rgb: np.ndarray, face: DetectedFace) -> Appearance:
 
 
 def _cut(rgb: np.ndarray, face: DetectedFace, spreads: float, angle: float) -> np.ndarray:
-    """Return a square around the landmarks, turned by ``angle`` degrees and made small: (32, 32, 3) uint8."""
+    """Return a square around the landmarks, turned by ``angle`` degrees and shrunk: (32, 32, 3) uint8."""
     center = face.landmarks.mean(0)
     spread = float(np.sqrt(np.square(face.landmarks - center).sum(1).mean()))
     side = spreads * max(spread, _LEAST_SPREAD * face.size_px)
@@ -85,9 +87,9 @@ class Track:
     Attributes:
         id: from 1, in order of first appearance.
         shot: number of the shot, from 0.
-        frames: positions, among the frames analyzed, in which the face was found.
-        faces: one for each of them.
-        observations: its appearances, one for each of them.
+        frames: positions among the analyzed frames at which the face was found.
+        faces: the face at each of these positions.
+        observations: its appearance at each of these positions.
     """
 
     id: int
@@ -98,10 +100,12 @@ class Track:
 
 
 class Tracker:
-    """Puts the faces of successive frames to tracks, by place, size and appearance together (Kuhn 1955 for the choice).
+    """A tracker that assigns the faces of successive frames to tracks by position, size and appearance.
+
+    The assignment is solved with the Hungarian method (Kuhn 1955).
 
     Attributes:
-        tracks: all so far that were not forgotten, in order of their ids.
+        tracks: all tracks so far except those that ``forget`` dropped, in order of their ids.
     """
 
     def __init__(self) -> None:
@@ -109,17 +113,17 @@ class Tracker:
         self._position, self._last_id = -1, 0
 
     def add(self, rgb: np.ndarray, faces: Sequence[DetectedFace], shot: int) -> list[int]:
-        """Take in the next frame.
+        """Add the faces of the next frame to tracks.
 
         Args:
             rgb: (H, W, 3) uint8.
-            faces: found in it.
-            shot: number of the shot that it belongs to; tracks never reach across shots.
+            faces: the faces found in the frame.
+            shot: number of the frame's shot; tracks never cross shots.
 
         Returns:
-            For each face the id of its track.
+            The id of the track of each face.
         """
-        from scipy.optimize import linear_sum_assignment  # half a second to load: not before there is a video
+        from scipy.optimize import linear_sum_assignment  # takes half a second, so only videos import it
 
         self._position += 1
         observations = [appearance(rgb, face) for face in faces]
@@ -150,9 +154,9 @@ class Tracker:
         return [owners[number].id for number in range(len(faces))]
 
     def forget(self) -> None:
-        """Drop all that is not needed to continue: tracks that have ended, and all but the last face of the others.
+        """Drop all data that is not needed to continue: ended tracks, and all but the last face of the others.
 
-        A view without an end would fill the memory else.
+        Without this, an endless stream would fill the memory.
         """
         self.tracks = [
             Track(track.id, track.shot, track.frames[-1:], track.faces[-1:], track.observations[-1:])
@@ -161,7 +165,7 @@ class Tracker:
         ]
 
     def _fit(self, track: Track, face: DetectedFace, observation: Appearance) -> float:
-        """How well a face of this frame continues a track: 0 (it cannot) .. 1."""
+        """Return how well a face of this frame continues a track, from 0 (it cannot) to 1."""
         last, box = track.faces[-1].box, face.box
         size = (last.width + last.height + box.width + box.height) / 4
         apart = np.hypot(last.x0 + last.x1 - box.x0 - box.x1, last.y0 + last.y1 - box.y0 - box.y1) / 2 / size
@@ -179,8 +183,8 @@ class Person:
 
     Attributes:
         id: from 1, in order of first appearance.
-        tracks: ids.
-        similarity: the least by which any of them was linked to one before it, 0..1; 1 for a lone track.
+        tracks: ids of the tracks.
+        similarity: the lowest similarity at which two groups of these tracks were linked, 0..1; 1 for a single track.
     """
 
     id: int
@@ -189,14 +193,14 @@ class Person:
 
 
 def link(tracks: Sequence[Track], *, check: Callable[[], None] = lambda: None) -> tuple[Person, ...]:
-    """Link tracks that look alike, the most alike first; tracks that share a frame are different people.
+    """Link tracks that look alike, the most similar pairs first; tracks that share a frame are different people.
 
     Args:
         tracks: all tracks of a video.
-        check: called now and then; what it raises ends the work.
+        check: called regularly; it stops the work by raising an exception.
     """
     pairs = sorted(_alike(tracks, check), reverse=True)
-    members = {number: [number] for number in range(len(tracks))}  # each track's group; the tracks of one share it
+    members = {number: [number] for number in range(len(tracks))}  # the group of each track: one list for all members
     least = dict.fromkeys(members, 1.0)
     for alike, i, j in pairs:
         first, second = members[i], members[j]
@@ -216,9 +220,10 @@ def _met(ones: Sequence[Track], others: Sequence[Track]) -> bool:
 
 
 def _alike(tracks: Sequence[Track], check: Callable[[], None]) -> Iterator[tuple[float, int, int]]:
-    """Likeness and numbers of each two tracks that are alike enough to be linked, the later one first.
+    """Yield the similarity and the numbers of each pair of tracks that may be linked, the later track first.
 
-    It is that of their two most alike looks, of about eight of each track; a video of many shots has millions of pairs.
+    The similarity is that of the two most similar appearances, among about eight per track. Only some are compared
+    because a video of many shots has millions of pairs.
     """
     compared = [track.observations[:: max(1, len(track.observations) // _COMPARED)] for track in tracks]
     observations = [observation for some in compared for observation in some]

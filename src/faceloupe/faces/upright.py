@@ -1,6 +1,6 @@
-"""Faces at any angle: found in the turned picture too, and turned upright before they are cut out.
+"""Faces at any angle: they are also looked for in the turned picture, and turned upright before they are cropped.
 
-The networks know upright faces. Angles are in degrees, clockwise as seen in the picture.
+The networks were trained on upright faces. Angles are in degrees, clockwise as seen in the picture.
 """
 
 import math
@@ -13,44 +13,44 @@ import cv2
 import numpy as np
 
 from faceloupe.faces.detector import SURE, FaceDetector
-from faceloupe.faces.frame import Frame, inverted
+from faceloupe.faces.outline import PictureOutline, inverted
 from faceloupe.models.contract import FloatArray
 from faceloupe.types import Box, DetectedFace
 
-_UNMISTAKABLE = 0.99  # confidence: a face that lies on its head can be taken for an upright one, with less than this
-_TURNED = 0.995  # confidence asked of a face in a turned picture: more searches find more that is not a face
-_LEVEL = 12.0  # degrees of tilt that the networks have learned
-_MOST_TILT = 60.0  # of a face in a picture turned by quarters; eyes further off the level are not those of a face
-_SAME = 0.3  # overlap over union of two boxes of one face
-_AROUND = 1.0  # longer sides of a box that are kept around it, in each direction: more than any model sees
-_CLOSEST = 0.5  # longer sides from the middle of a box that are kept; what of them lies beyond the frame is reflection
+_UNMISTAKABLE = 0.99  # confidence; below it, the detector may have taken an upside-down face for an upright one
+_TURNED = 0.995  # least confidence of a face in a turned picture, because more searches yield more false positives
+_LEVEL = 12.0  # degrees of tilt that the networks were trained on
+_MOST_TILT = 60.0  # degrees, in a picture turned by quarters; detections with a steeper eye line are not faces
+_SAME = 0.3  # least intersection over union of two boxes of one face
+_AROUND = 1.0  # context kept around a box in each direction, in longer sides of the box: more than any model uses
+_CLOSEST = 0.5  # least extent from the middle of a box, in its longer sides; beyond the outline, it is a reflection
 _ROUNDED = 1e-6  # pixels
-_TURNS = (1, 2, 3)  # quarters, counterclockwise
-# Distances of the eyes by which the tip of the nose stands before the plane of eyes and mouth: 26 mm and 63 mm, of the
-# generic head of six points that is in common use for estimates of pose (outer corners of the eyes 90 mm apart).
+_TURNS = (1, 2, 3)  # quarter turns, counterclockwise
+# Height of the tip of the nose above the plane of eyes and mouth, in distances between the eyes: 26 mm and 63 mm in the
+# generic six-point head that is in common use for pose estimation (outer corners of the eyes 90 mm apart).
 _NOSE_DEPTH = 0.41
-_SHORTEST_EYE_LINE = 0.2  # of the box; in a profile the line between the eyes says nothing
+_SHORTEST_EYE_LINE = 0.2  # of the box; in a profile, the line between the eyes says nothing about the tilt
 
 _Search = Callable[[np.ndarray], list[DetectedFace]]
-"""Finds the upright faces of an (H, W, 3) uint8 RGB picture."""
+"""Function that finds the upright faces in an (H, W, 3) uint8 RGB picture."""
 
 
 class Detector(Protocol):
-    """See ``faces.detector.FaceDetector``."""
+    """A detector for upright faces, such as ``faces.detector.FaceDetector``."""
 
     def detect(self, rgb: np.ndarray) -> list[DetectedFace]:
-        """All faces of an (H, W, 3) uint8 RGB picture."""
+        """Find all faces of an (H, W, 3) uint8 RGB picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upright:
-    """Pixels in which a face stands upright.
+    """A picture, or the turned part of one, in which a face is upright.
 
     Attributes:
-        rgb: (h, w, 3) uint8: the picture itself, or the part around the face, turned.
-        box: of the face in them.
-        turned_deg: clockwise turn that made them; 0 where they are the picture itself.
-        inverse: (2, 3) from their pixels to those of the picture.
+        rgb: (h, w, 3) uint8: the picture itself, or the turned part around the face.
+        box: box of the face in ``rgb``.
+        turned_deg: clockwise turn from the picture to ``rgb``; 0 if it was not turned.
+        inverse: (2, 3) affine map from pixels of ``rgb`` to pixels of the picture.
     """
 
     rgb: np.ndarray
@@ -67,11 +67,11 @@ class Upright:
         return Upright(np.ascontiguousarray(self.rgb[y0:y1, x0:x1]), box, self.turned_deg, inverse)
 
     def in_picture(self, box: Box, further: FloatArray | None = None) -> Box:
-        """Return the smallest upright box of the picture around a box of these pixels.
+        """Return the smallest upright box of the picture that encloses a box of ``rgb``.
 
         Args:
-            box: in these pixels.
-            further: (2, 3) from pixels of the picture to those that are asked for; None for the picture's.
+            box: in pixels of ``rgb``.
+            further: (2, 3) affine map to apply after the map to the picture; None returns pixels of the picture.
         """
         if further is None:
             return _bounds(box, self.inverse)
@@ -81,18 +81,19 @@ class Upright:
 def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
     """Find faces at any angle.
 
-    A picture is searched once where a face is found for sure, and all of these are unmistakable. Where none is, it is
-    searched on its sides and on its head as well; where one is not, its surroundings are. What is found in a turned
-    picture is turned upright and looked at once more: the landmarks of a face that is seen too far from upright are
-    wrong.
+    One search is enough if it finds certain faces and they are all unmistakable. If it finds no certain face, the
+    picture is searched again in the other three quarter turns. If a certain face is not unmistakable, its surroundings
+    are searched in these turns, and then the picture in the turns in which the face is unmistakable. Tilted faces are
+    turned upright and detected once more, because landmarks are wrong if the face is far from upright.
 
     Args:
         rgb: (H, W, 3) uint8.
         detector: finds upright faces.
 
     Returns:
-        Faces from the largest to the smallest; boxes and landmarks in pixels of ``rgb``. The landmarks of a face that
-        was found in a turned picture are left and right as seen in that, and its box is as large as it is upright.
+        Faces from the largest to the smallest; boxes and landmarks in pixels of ``rgb``. For a face that was found in a
+        turned picture, left and right landmarks are as seen in the turned picture, and the box has the size that it has
+        when the face is upright.
     """
     faces = detector.detect(rgb)
     sure = [face for face in faces if face.confidence >= SURE]
@@ -101,51 +102,56 @@ def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
     }
     if turns or not sure:
         turned = _turned(rgb, detector.detect, sorted(turns) or _TURNS, least=_TURNED)
-        seen = [_straightened(face, rgb, detector.detect) or face for face in faces]
+        seen = [_redetect_upright(face, rgb, detector.detect) or face for face in faces]
         faces = _distinct(
-            seen + [face for turned_face in turned if (face := _straightened(turned_face, rgb, detector.detect))]
+            seen + [face for turned_face in turned if (face := _redetect_upright(turned_face, rgb, detector.detect))]
         )
     else:
-        faces = [_straightened(face, rgb, detector.detect) or face for face in faces]
+        faces = [_redetect_upright(face, rgb, detector.detect) or face for face in faces]
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
 
 
-class Follower:
-    """Finds faces at any angle in frames that come one by one. One thread at a time may call it.
+class AnyAngleVideoDetector:
+    """A detector for faces at any angle in successive frames. Only one thread at a time may call it.
 
-    Where the first frame of a shot has no unmistakable face, it is searched on its sides and on its head as well, and
-    those that follow are searched as its surest face was found. See ``detector.Follower`` for what is searched when.
+    If the first frame of a shot has no unmistakable face, it is also searched in the other quarter turns. The following
+    frames of the shot are then searched in the turn that showed the most certain face. ``detector.VideoFaceDetector``
+    describes which frames are searched fully.
     """
 
     def __init__(self, detector: FaceDetector) -> None:
         """Start with no frame."""
-        self._detector, self._follower, self._quarters = detector, detector.follower(), 0
+        self._detector, self._video_detector, self._quarters = detector, detector.for_video(), 0
 
     def detect(self, rgb: np.ndarray, *, fresh: bool = False) -> list[DetectedFace]:
         """Find the faces of the next frame.
 
         Args:
             rgb: (H, W, 3) uint8.
-            fresh: whether it is the first of a shot.
+            fresh: whether the frame is the first of a shot.
 
         Returns:
-            Faces as ``find`` returns them.
+            The faces of the frame, as ``find`` returns them.
         """
-        faces = self._seen(rgb, fresh=fresh)
+        faces = self._detect_turned(rgb, fresh=fresh)
         if fresh and (quarters := self._surer_turn(rgb, faces)) is not None:
             self._quarters = quarters
-            faces = self._seen(rgb, fresh=True)
+            faces = self._detect_turned(rgb, fresh=True)
         return [
-            _straightened(face, rgb, partial(self._detector.search_between, known=[face])) or face for face in faces
+            _redetect_upright(face, rgb, partial(self._detector.search_between, known=[face])) or face for face in faces
         ]
 
-    def _seen(self, rgb: np.ndarray, *, fresh: bool) -> list[DetectedFace]:
+    def _detect_turned(self, rgb: np.ndarray, *, fresh: bool) -> list[DetectedFace]:
         inverse = _unturned(self._quarters, rgb.shape[1], rgb.shape[0], (0, 0))
-        faces = self._follower.detect(_turned_by_quarters(rgb, self._quarters), fresh=fresh)
-        return [_placed(face, inverse) for face in faces]
+        faces = self._video_detector.detect(_turned_by_quarters(rgb, self._quarters), fresh=fresh)
+        return [_map_face(face, inverse) for face in faces]
 
     def _surer_turn(self, rgb: np.ndarray, faces: Sequence[DetectedFace]) -> int | None:
-        """Return the quarter turns that show a face beyond doubt where the present ones show none, or it with doubt."""
+        """Return the quarter turns that show a face most certainly; None to keep the present turns.
+
+        The present turns are kept if they show an unmistakable face, or if no other turns show one. If they show
+        certain faces, other turns count only for a face that overlaps one of these.
+        """
         sure = [face for face in faces if face.confidence >= SURE]
         if any(face.confidence >= _UNMISTAKABLE for face in sure):
             return None
@@ -160,8 +166,8 @@ class Follower:
 def roll(face: DetectedFace) -> float:
     """Return the clockwise tilt of a face, degrees, -180..180.
 
-    It is that of the line from the left to the right eye. In a profile, the line from the middle of the eyes to the
-    middle of the mouth decides.
+    It is the tilt of the line from the left to the right eye. In a profile, the line from the middle of the eyes to the
+    middle of the mouth is used instead.
     """
     left, right, _, *mouth = face.landmarks
     across = right - left
@@ -172,12 +178,12 @@ def roll(face: DetectedFace) -> float:
 
 
 def yaw(face: DetectedFace) -> float:
-    """Estimate how far a face is turned to a side, degrees, -90..90; 0 looks straight ahead.
+    """Estimate how far a face is turned to a side, degrees, -90..90; 0 is a frontal face.
 
-    Positive where the nose points to the right of the picture, the face being upright. The tip of the nose stands out
-    of the plane of eyes and mouth by ``_NOSE_DEPTH`` distances of the eyes; a turn by an angle moves it aside by the
-    sine of that, while the distance of the eyes shrinks by its cosine. Heads differ, so that this is an estimate of
-    five or ten degrees; see ``tests/faces/test_upright.py``.
+    The angle is positive if the nose of the upright face points to the right of the picture. The tip of the nose stands
+    out of the plane of eyes and mouth by ``_NOSE_DEPTH`` times the distance between the eyes. A turn moves the tip
+    aside by the sine of the angle and shrinks the distance between the eyes by its cosine. Heads differ, so the
+    estimate is accurate to five or ten degrees; see ``tests/faces/test_upright.py``.
     """
     left, right, nose, *mouth = face.landmarks
     across = right - left
@@ -191,25 +197,25 @@ def yaw(face: DetectedFace) -> float:
     return float(np.degrees(np.arctan2(from_middle @ sideways, _NOSE_DEPTH * abs(across @ sideways))))
 
 
-def upright(rgb: np.ndarray, face: DetectedFace, frame: Frame) -> Upright:
-    """Turn a face upright, with what lies around it inside the frame of its picture.
+def upright(rgb: np.ndarray, face: DetectedFace, outline: PictureOutline) -> Upright:
+    """Turn a face upright, together with its surroundings inside the outline of the picture.
 
-    It is turned by quarters, which changes no pixel, and where it is then tilted by more than 12 degrees, by its eye
-    line (bicubic).
+    If quarter turns leave a tilt of at most 12 degrees, only they are applied, which changes no pixel values. Otherwise
+    the face is turned by its tilt (bicubic).
 
     Args:
         rgb: (H, W, 3) uint8, the picture in which the face was found.
-        face: with its landmarks, pixels of ``rgb``.
-        frame: of ``rgb``, upright; see ``frame.PictureItself``.
+        face: the face, in pixels of ``rgb``.
+        outline: outline of the picture in ``rgb``, upright; see ``outline.BorderlessPicture``.
     """
     tilt, longer = roll(face), max(face.box.width, face.box.height)
     if not _is_level(tilt):
         turned = _turned_by(rgb, face.box, tilt, (_AROUND + 0.5) * longer)
-        inside = frame.moved(inverted(turned.inverse)).rectangle(
+        inside = outline.moved(inverted(turned.inverse)).rectangle(
             turned.box, _CLOSEST * longer, most=turned.rgb.shape[0] / 2
         )
         return turned.part(_whole_pixels(inside, turned.rgb.shape))
-    inside = frame.rectangle(face.box, _CLOSEST * longer)
+    inside = outline.rectangle(face.box, _CLOSEST * longer)
     x0, y0, x1, y1 = _whole_pixels(inside, rgb.shape)
     quarters = _quarters(tilt)
     if quarters:
@@ -223,20 +229,20 @@ def upright(rgb: np.ndarray, face: DetectedFace, frame: Frame) -> Upright:
 
 
 def _turned_by(rgb: np.ndarray, box: Box, tilt: float, reach: float) -> Upright:
-    """Turn the surroundings of a face; what lies beyond the picture is its reflection.
+    """Turn the surroundings of a face upright; beyond its edges, the picture is reflected.
 
     Args:
         rgb: (H, W, 3) uint8.
-        box: of the face, as large as it is upright.
-        tilt: clockwise, degrees; it is undone.
-        reach: from the middle of the box to the sides of the result, pixels.
+        box: box of the face, with the size that it has when the face is upright.
+        tilt: clockwise tilt to undo, degrees.
+        reach: distance from the middle of the box to the sides of the result, pixels.
     """
     center = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
     side = max(2, round(2 * reach))
-    # Of points; OpenCV counts from the x axis upward.
+    # The matrix maps points. OpenCV counts angles counterclockwise.
     forward: FloatArray = cv2.getRotationMatrix2D(center, tilt, 1.0).astype(np.float64)
     forward[:, 2] += np.array([side / 2 - center[0], side / 2 - center[1]])
-    # A picture's first pixel has its middle at 0 for OpenCV, and at 0.5 for a box.
+    # The center of the first pixel is at 0 in OpenCV and at 0.5 in our boxes.
     shifted = forward.copy()
     shifted[:, 2] += forward[:, :2] @ (0.5, 0.5) - 0.5
     turned = cv2.warpAffine(rgb, shifted, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
@@ -246,18 +252,18 @@ def _turned_by(rgb: np.ndarray, box: Box, tilt: float, reach: float) -> Upright:
 
 
 def _whole_pixels(box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return the whole pixels inside a box, inside the picture."""
+    """Return the largest box of whole pixels inside a box and inside the picture, as x0, y0, x1, y1."""
     x0, y0 = max(0, math.ceil(box.x0 - _ROUNDED)), max(0, math.ceil(box.y0 - _ROUNDED))
     return x0, y0, min(shape[1], math.floor(box.x1 + _ROUNDED)), min(shape[0], math.floor(box.y1 + _ROUNDED))
 
 
 def _is_level(tilt: float) -> bool:
-    """Whether turns by quarters leave no more than a slight tilt."""
+    """Return whether quarter turns can bring the tilt down to at most ``_LEVEL``."""
     return abs(tilt - 90.0 * round(tilt / 90.0)) <= _LEVEL
 
 
 def _quarters(tilt: float) -> int:
-    """Quarter turns, counted counterclockwise, that undo most of a clockwise tilt: 0 to 3."""
+    """Return the number of counterclockwise quarter turns, 0 to 3, that undo most of a clockwise tilt."""
     return round(tilt / 90.0) % 4
 
 
@@ -267,18 +273,18 @@ def _turned_by_quarters(rgb: np.ndarray, quarters: int) -> np.ndarray:
 
 
 def signed(degrees: float) -> float:
-    """Return the same angle in -180..180, excluding -180."""
+    """Return the same angle in the range -180..180, excluding -180."""
     return 180.0 - (180.0 - degrees) % 360.0
 
 
 def _unturned(quarters: int, width: int, height: int, corner: tuple[int, int]) -> np.ndarray:
-    """(2, 3) from points of a part of a picture that ``np.rot90`` turned by quarters to points of the picture.
+    """Return the (2, 3) affine map from pixels of a part after ``np.rot90`` to pixels of the whole picture.
 
     Args:
         quarters: counterclockwise quarter turns of ``np.rot90``.
-        width: of the part before it was turned, pixels.
-        height: likewise.
-        corner: of the part in the picture.
+        width: width of the part before it was turned, pixels.
+        height: height of the part before it was turned, pixels.
+        corner: top left corner of the part in the picture.
     """
     x, y = corner
     return np.array(
@@ -306,14 +312,14 @@ def _bounds(box: Box, matrix: np.ndarray) -> Box:
 def _turned(
     rgb: np.ndarray, search: _Search, turns: Sequence[int], *, least: float, corner: tuple[int, int] = (0, 0)
 ) -> list[DetectedFace]:
-    """Faces of a part of a picture that is turned by quarters.
+    """Return the faces found in a part of a picture after quarter turns, in pixels of the picture.
 
     Args:
         rgb: (H, W, 3) uint8, the part.
         search: finds upright faces.
         turns: numbers of quarter turns to try.
-        least: confidence that counts.
-        corner: of the part in the picture.
+        least: least confidence of the faces returned.
+        corner: top left corner of the part in the picture.
     """
     height, width = rgb.shape[:2]
     faces: list[DetectedFace] = []
@@ -321,16 +327,16 @@ def _turned(
         inverse = _unturned(quarters, width, height, corner)
         for face in search(_turned_by_quarters(rgb, quarters)):
             if face.confidence >= least and abs(roll(face)) <= _MOST_TILT:
-                faces.append(_placed(face, inverse))
+                faces.append(_map_face(face, inverse))
     return faces
 
 
-def _placed(face: DetectedFace, matrix: np.ndarray) -> DetectedFace:
+def _map_face(face: DetectedFace, matrix: np.ndarray) -> DetectedFace:
     return DetectedFace(_bounds(face.box, matrix), face.confidence, _moved(face.landmarks, matrix))
 
 
 def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> list[int]:
-    """Quarter turns by which a face is unmistakable in its surroundings; none where it stands as it was found."""
+    """Return the quarter turns in which a face is unmistakable in its surroundings; empty if it is upright as found."""
     x0, y0, x1, y1 = _surroundings(face.box, 0.5, rgb.shape)
     part = rgb[y0:y1, x0:x1]
     return [
@@ -341,8 +347,11 @@ def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> li
     ]
 
 
-def _straightened(face: DetectedFace, rgb: np.ndarray, search: _Search) -> DetectedFace | None:
-    """Return the face as found again when turned upright by its eye line; None where that finding is not certain."""
+def _redetect_upright(face: DetectedFace, rgb: np.ndarray, search: _Search) -> DetectedFace | None:
+    """Turn a tilted face upright and detect it again; return None if it is not certain then.
+
+    A face that is level in some quarter turn is returned unchanged.
+    """
     tilt = roll(face)
     if _is_level(tilt):
         return face
@@ -362,7 +371,7 @@ def _straightened(face: DetectedFace, rgb: np.ndarray, search: _Search) -> Detec
 
 
 def _distinct(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
-    """Return the surest of several findings of one face."""
+    """Return one detection per face: the most certain of those that overlap."""
     distinct: list[DetectedFace] = []
     for face in sorted(faces, key=lambda face: -face.confidence):
         if not any(_overlap(face.box, other.box) > _SAME for other in distinct):
@@ -371,14 +380,14 @@ def _distinct(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
 
 
 def _surroundings(box: Box, share: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return a box with so many of its longer sides around it, in whole pixels inside the picture."""
+    """Return a box enlarged in each direction by a share of its longer side, in whole pixels inside the picture."""
     reach = share * max(box.width, box.height)
     x0, y0 = max(0, round(box.x0 - reach)), max(0, round(box.y0 - reach))
     return x0, y0, min(shape[1], round(box.x1 + reach)), min(shape[0], round(box.y1 + reach))
 
 
 def _overlap(first: Box, second: Box) -> float:
-    """Intersection over union, 0..1."""
+    """Return the intersection over union, 0..1."""
     width = min(first.x1, second.x1) - max(first.x0, second.x0)
     height = min(first.y1, second.y1) - max(first.y0, second.y0)
     shared = max(width, 0.0) * max(height, 0.0)

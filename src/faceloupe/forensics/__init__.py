@@ -1,1 +1,1 @@
-"""Forensic lenses: looks at a file beside the model's score, each with what it shows and what it does not."""
+"""Forensic lenses: examinations of a file besides the score of the model, each with a statement of its limits."""

@@ -1,4 +1,4 @@
-"""Clone: parts of a picture that were copied within it, by keypoints that are alike."""
+"""Clone: parts of a picture that were copied within it, found by similar keypoints."""
 
 from dataclasses import dataclass, field
 
@@ -11,35 +11,35 @@ from faceloupe.forensics.source import LensSource
 
 COPIED = "clone.copied"
 LEAST_SCORE = 0.6
-"""Score from which on the rule fires, set on one half of the material."""
+"""Minimum score at which the rule fires; set on one half of the material."""
 _FEWEST_PAIRS = 6
-_LEAST_SHARE = 0.01  # of the picture: the edges of a part of 3 % are not counted, nor what is flat in it
-_SIDES = (900, 1400)  # pixels of the longer side that is searched, least and most
+_LEAST_SHARE = 0.01  # of the picture: less than a real copy of 3 %, as its edges and flat areas are not counted
+_SIDES = (900, 1400)  # smallest and largest longer side of the searched picture, pixels
 _MOST_ENLARGED = 3.0
 _MOST_KEYPOINTS = 6000
-_LEAST_CONTRAST = 0.008  # of a keypoint: smooth parts have some too
-_FARTHEST = 0.45  # distance of the descriptors of a pair, each of length 1
-_RATIO = 0.75  # of the distance to the best and to the next keypoint (Lowe 2004)
-_LEAST_MOVED = 0.04  # of the longer side: nearer keypoints lie on one thing
-_TOLERANCE = 3.0  # pixels between a keypoint and where its pair says that it should lie
-_CANDIDATES = 3  # movements that are looked at
+_LEAST_CONTRAST = 0.008  # of a keypoint; so low that smooth parts have keypoints too
+_FARTHEST = 0.45  # largest distance between the descriptors of a pair, which have length 1
+_RATIO = 0.75  # of the distances to the best and the second-best keypoint (Lowe 2004)
+_LEAST_MOVED = 0.04  # of the longer side: closer keypoints are on the same object
+_TOLERANCE = 3.0  # pixels between a keypoint and its position according to the movement
+_CANDIDATES = 3  # movements that are tried
 _SCALES = (0.5, 2.0)
-_WINDOW = 9  # pixels of the local correlation
+_WINDOW = 9  # side of the window of the local correlation, pixels
 _LEAST_CORRELATION = 0.9
-_LEAST_DEVIATION = 1.0  # gray levels in a window that is not flat
+_LEAST_DEVIATION = 1.0  # of a window that is not flat, gray levels
 _ROWS = 1000  # keypoints that are compared with all others at once
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A part that lies in a picture twice.
+    """A part that occurs twice in a picture.
 
     Attributes:
-        pairs: keypoints that agree on how the part was moved.
-        share: of the picture that both places take together, 0..1.
-        columns: how far it was moved to the right, in pixels of the picture.
-        rows: how far it was moved down, likewise.
-        correlation: (H, W) uint8, of each place with the one that it was copied from or to: 0 is 0.9 or less, 255 is 1.
+        pairs: number of keypoint pairs that agree on the movement of the part.
+        share: share of the picture that both places cover together, 0..1.
+        columns: movement to the right, pixels of the picture.
+        rows: movement downwards, pixels of the picture.
+        correlation: (H, W) uint8, local correlation of each pixel with its counterpart: 0 is 0.9 or less, 255 is 1.
     """
 
     pairs: int
@@ -50,12 +50,12 @@ class Copy:
 
     @property
     def score(self) -> float:
-        """Pairs times share: repeated patterns have many pairs on little area, or few on much."""
+        """Pairs times share; repeated patterns have many pairs on a small area, or few on a large one."""
         return self.pairs * self.share
 
 
-def look(source: LensSource) -> LensResult:
-    """Seek a part that was copied within the picture.
+def examine(source: LensSource) -> LensResult:
+    """Search for a part that was copied within the picture.
 
     Raises:
         EvidenceError: the picture cannot be decoded.
@@ -82,16 +82,16 @@ def look(source: LensSource) -> LensResult:
 
 
 def find(gray: np.ndarray) -> Copy | None:
-    """Seek the largest part that lies in a picture twice.
+    """Search for the largest part that occurs twice in a picture.
 
-    Keypoints (Lowe 2004) that are alike vote for a movement (Amerini et al. 2011); it counts where the picture and the
-    moved picture are equal.
+    Similar keypoints (Lowe 2004) vote for a movement (Amerini et al. 2011). The copied part is the area where the
+    picture and the moved picture are equal.
 
     Args:
         gray: (H, W) uint8.
 
     Returns:
-        The part; None where no movement has enough keypoints and area.
+        The part; None if no movement has enough keypoints and area.
     """
     longer = max(gray.shape)
     factor = min(max(_SIDES[0] / longer, 1.0), _MOST_ENLARGED, _SIDES[1] / longer)
@@ -102,7 +102,7 @@ def find(gray: np.ndarray) -> Copy | None:
     for _ in range(_CANDIDATES):
         if len(start) < _FEWEST_PAIRS:
             break
-        cv2.setRNGSeed(0)  # the same picture has the same result
+        cv2.setRNGSeed(0)  # the same picture always gives the same result
         movement, inliers = cv2.estimateAffinePartial2D(
             start, end, method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE, maxIters=3000, confidence=0.999
         )
@@ -121,7 +121,7 @@ def find(gray: np.ndarray) -> Copy | None:
 
 
 def _pairs(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 2) and (N, 2) float32: x and y of keypoints that are alike, and do not lie on one thing."""
+    """Return x and y of pairs of similar keypoints that are not close to each other, two (N, 2) float32."""
     detector = cv2.SIFT.create(nfeatures=_MOST_KEYPOINTS, contrastThreshold=_LEAST_CONTRAST)
     keypoints, descriptors = detector.detectAndCompute(gray, None)
     if len(keypoints) < _FEWEST_PAIRS:
@@ -144,13 +144,13 @@ def _pairs(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         start.append(points[rows][alike])
         end.append(points[partners[alike]])
     ahead, behind = np.concatenate(start), np.concatenate(end)
-    swapped = ahead @ (1, 1e-3) > behind @ (1, 1e-3)  # each pair in the same direction
+    swapped = ahead @ (1, 1e-3) > behind @ (1, 1e-3)  # sort all pairs in the same direction
     ahead[swapped], behind[swapped] = behind[swapped], ahead[swapped].copy()
     return ahead, behind
 
 
 def _correlation(gray: np.ndarray, movement: np.ndarray) -> np.ndarray:
-    """(H, W) uint8: where a picture and the moved picture are equal, at both places; 0 elsewhere."""
+    """Return where a picture equals the moved picture, at both places, (H, W) uint8; 0 where they differ."""
     height, width = gray.shape
     values = gray.astype(np.float32)
     both = np.zeros(gray.shape, np.float32)
@@ -164,7 +164,7 @@ def _correlation(gray: np.ndarray, movement: np.ndarray) -> np.ndarray:
 
 
 def _local_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Local correlation (H, W) of two pictures; 0 where either is flat."""
+    """Return the local correlation (H, W) of two pictures; 0 where either is flat."""
     window = (_WINDOW, _WINDOW)
     means = [cv2.blur(values, window) for values in (first, second)]
     variances = [

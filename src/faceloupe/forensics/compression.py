@@ -1,4 +1,4 @@
-"""Compression history: traces that an earlier JPEG compression left below the last one."""
+"""Compression history: traces of a JPEG compression that was made before the last one."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,30 +16,31 @@ from faceloupe.media.image import turned
 ALIGNED, SHIFTED = "compression.double-aligned", "compression.double-shifted"
 ALIGNED_LEAST = 3.0
 SHIFTED_LEAST = 6.5
-"""Scores from which on the rules fire: about 1 % of the pictures saved once lies above, of those they were set on."""
-FEWEST_BLOCKS = 256  # for the statistics of both rules
+"""Minimum scores at which the two rules fire. Of the once-saved pictures used to set them, about 1 % score higher."""
+FEWEST_BLOCKS = 256  # needed for the statistics of both rules
 
-_POSITIONS = 15  # coefficients in zigzag order that are looked at, from the mean on
+_POSITIONS = 15  # number of coefficients that are used, in zigzag order, beginning with the mean
 _MOST_STEP = 64  # largest step of an earlier quantization that is tried
-_MOST_LEVEL = 60  # multiples of a step that are told apart
-_PENALTY = 3.0  # of the choice among the steps, in units of the log likelihood
-_FINE = 2  # bins to a unit of a coefficient that is not quantized
-_LARGEST = 1100  # of a coefficient: 8 times 128, and what rounding adds
-_LEVELS = 2048  # of the first coefficient
-_LEAST_SPREAD = 4  # gray levels in a block that is not flat
-_PERIODS = np.arange(3, 101)  # steps of the mean that are tried on shifted grids
+_MOST_LEVEL = 60  # largest multiple of a step; larger ones are counted with it
+_PENALTY = 3.0  # for the choice of the best step, in units of the log likelihood
+_FINE = 2  # bins per unit of an unquantized coefficient
+_LARGEST = 1100  # largest coefficient: 8 times 128, plus a margin for rounding
+_LEVELS = 2048  # number of values of the first coefficient
+_LEAST_SPREAD = 4  # range of gray levels in a block that is not flat
+_PERIODS = np.arange(3, 101)  # quantization steps of the mean that are tried on shifted grids
 _GHOST_QUALITIES = range(50, 98, 4)
-_GHOST_SIDE = 16  # pixels of a part of the ghost map
+_GHOST_SIDE = 16  # side of a square of the ghost map, pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """What the blocks of a picture say of an earlier compression on the same grid.
+    """Traces of an earlier compression on the same block grid.
 
     Attributes:
         score: sum of the log-likelihood ratios of an earlier quantization against none, each divided by the square
-            root of the blocks; about 0 where there was none.
-        quality: of the standard tables that explain the coefficients best, 1..100; None where no lower quality does.
+            root of the number of blocks; about 0 if there was none.
+        quality: quality of the standard tables that explain the coefficients best, 1..100; None if no lower quality
+            explains them.
     """
 
     score: float
@@ -48,12 +49,12 @@ class Aligned:
 
 @dataclass(frozen=True, slots=True)
 class Shifted:
-    """What the blocks of a picture say of an earlier compression on another grid.
+    """Traces of an earlier compression on another block grid.
 
     Attributes:
-        score: how far the regularity of the best grid stands out of those of the others, in their deviations.
-        x: columns that its blocks are shifted by, 0..7.
-        y: rows likewise.
+        score: difference between the regularity of the best grid and the median of the others, in their deviations.
+        x: shift of the best grid in columns, 0..7.
+        y: shift of the best grid in rows, 0..7.
     """
 
     score: float
@@ -61,7 +62,7 @@ class Shifted:
     y: int
 
 
-def look(source: LensSource) -> LensResult:
+def examine(source: LensSource) -> LensResult:
     """Show traces of an earlier compression in a JPEG.
 
     Raises:
@@ -109,21 +110,21 @@ def look(source: LensSource) -> LensResult:
 
 
 def fired(aligned_score: float, shifted_score: float) -> str | None:
-    """Return the rule that fires, if any: that of another grid only where that of the same grid does not."""
+    """Return the rule that fires, or None; the rule of another grid fires only if that of the same grid does not."""
     if aligned_score >= ALIGNED_LEAST:
         return ALIGNED
     return SHIFTED if shifted_score >= SHIFTED_LEAST else None
 
 
 def aligned(luma: np.ndarray, steps: np.ndarray) -> Aligned:
-    """Hold the quantized coefficients against what an earlier, coarser quantization would have made of them.
+    """Compare the quantized coefficients with the effect of an earlier, coarser quantization.
 
-    The coefficients of the same picture four pixels aside are free of the grid; quantized once and twice they say how
-    often each level is to be expected (Lukas and Fridrich 2003, with the calibration of Fridrich et al. 2002).
+    The coefficients of the picture shifted by four pixels are independent of the grid. Quantized once and twice, they
+    give the expected frequency of each level (Lukas and Fridrich 2003, with the calibration of Fridrich et al. 2002).
 
     Args:
         luma: (H, W) uint8, at least 16 x 16.
-        steps: (64,) of the last compression, in zigzag order.
+        steps: (64,) quantization steps of the last compression, in zigzag order.
     """
     here, aside = _blocks(luma), _blocks(luma[4:-4, 4:-4])
     ratios = np.zeros((_POSITIONS, _MOST_STEP + 1))
@@ -137,7 +138,7 @@ def aligned(luma: np.ndarray, steps: np.ndarray) -> Aligned:
 
 
 def shifted(luma: np.ndarray) -> Shifted:
-    """Seek the grid on which the means of blocks are multiples of a step (Bianchi and Piva 2012).
+    """Search for the grid on which the means of the blocks are multiples of a step (Bianchi and Piva 2012).
 
     Args:
         luma: (H, W) uint8, at least 16 x 16.
@@ -145,7 +146,7 @@ def shifted(luma: np.ndarray) -> Shifted:
     sums = cv2.boxFilter(luma, cv2.CV_32S, (8, 8), anchor=(0, 0), normalize=False)[:-7, :-7]
     square = np.ones((8, 8), np.uint8)
     spread = cv2.dilate(luma, square, anchor=(0, 0)) - cv2.erode(luma, square, anchor=(0, 0))
-    means = (sums + 4) // 8  # the first coefficient of a block, but for 1024
+    means = (sums + 4) // 8  # the first coefficient of a block plus 1024
     means[spread[:-7, :-7] < _LEAST_SPREAD] = _LEVELS  # flat parts are regular on every grid
     histograms = np.stack(
         [np.bincount(means[y::8, x::8].ravel(), minlength=_LEVELS + 1)[:_LEVELS] for y in range(8) for x in range(8)]
@@ -155,21 +156,21 @@ def shifted(luma: np.ndarray) -> Shifted:
     regularity = np.hypot(*np.split(waves, 2, axis=1)) / np.sqrt(sizes)
     others = regularity[1:]  # all grids but that of the last compression
     middle = np.median(others, axis=0)
-    deviation = np.median(np.abs(others - middle), axis=0) * 1.48 + 0.3  # 0.3: of a regularity that is none
+    deviation = np.median(np.abs(others - middle), axis=0) * 1.48 + 0.3  # 0.3: floor for grids without regularity
     scores = ((others - middle) / deviation).max(axis=1)
     best = int(scores.argmax())
     return Shifted(float(scores[best]), *reversed(divmod(best + 1, 8)))
 
 
 def ghost_map(luma: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Draw how much less each part changes at some lower quality than at those beside it (Farid 2009).
+    """Map how much less each part changes at some lower quality than at the neighboring qualities (Farid 2009).
 
     Args:
         luma: (H, W) uint8.
-        steps: (64,) of the last compression, in zigzag order.
+        steps: (64,) quantization steps of the last compression, in zigzag order.
 
     Returns:
-        (H, W) uint8, the same in each square of 16 x 16 pixels; 255 where it does not change at that quality.
+        (H, W) uint8, constant in each square of 16 x 16 pixels; 255 where the square does not change at that quality.
     """
     height, width = (side // _GHOST_SIDE * _GHOST_SIDE for side in luma.shape)
     size = width // _GHOST_SIDE, height // _GHOST_SIDE
@@ -186,7 +187,7 @@ def ghost_map(luma: np.ndarray, steps: np.ndarray) -> np.ndarray:
     stack = np.stack(changes)
     beside = (stack[:-2] + stack[2:]) / 2
     dips = 1 - stack[1:-1] / np.maximum(beside, 1.0)
-    dips[beside < 1.0] = 0.0  # flat parts change nowhere
+    dips[beside < 1.0] = 0.0  # flat parts change at no quality
     levels = (np.clip(dips.max(axis=0), 0.0, 1.0) * 255).round().astype(np.uint8)
     enlarged = levels.repeat(_GHOST_SIDE, axis=0).repeat(_GHOST_SIDE, axis=1)
     return np.pad(enlarged, ((0, luma.shape[0] - height), (0, luma.shape[1] - width)))
@@ -194,7 +195,7 @@ def ghost_map(luma: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 @cache
 def _basis() -> np.ndarray:
-    """(8, 8) float32, a row for each frequency of the discrete cosine transform (T.81, A.3.3)."""
+    """Return the discrete cosine transform, (8, 8) float32, with a row for each frequency (T.81, A.3.3)."""
     frequency, at = np.mgrid[:8, :8]
     basis = np.cos(np.pi * (2 * at + 1) * frequency / 16) / 2
     basis[0] /= np.sqrt(2)
@@ -203,7 +204,7 @@ def _basis() -> np.ndarray:
 
 
 def _blocks(luma: np.ndarray) -> np.ndarray:
-    """(N, 8, 8) float32, zero in the middle of the scale: those that are not flat."""
+    """Return the blocks that are not flat, (N, 8, 8) float32, shifted so that mid gray is zero."""
     height, width = (side // 8 for side in luma.shape)
     blocks = luma[: height * 8, : width * 8].reshape(height, 8, width, 8).swapaxes(1, 2).reshape(-1, 8, 8)
     centered: np.ndarray = blocks[np.ptp(blocks, axis=(1, 2)) >= _LEAST_SPREAD].astype(np.float32) - 128
@@ -211,7 +212,7 @@ def _blocks(luma: np.ndarray) -> np.ndarray:
 
 
 def _coefficient(blocks: np.ndarray, position: int) -> np.ndarray:
-    """One coefficient of all blocks, by its position in zigzag order."""
+    """Return one coefficient of all blocks, by its position in zigzag order."""
     row, column = np.argwhere(in_rows(np.arange(64)) == position)[0]
     wave = np.outer(_basis()[row], _basis()[column]).ravel()
     values: np.ndarray = blocks.reshape(-1, 64) @ wave
@@ -219,7 +220,7 @@ def _coefficient(blocks: np.ndarray, position: int) -> np.ndarray:
 
 
 def _all_coefficients(luma: np.ndarray) -> np.ndarray:
-    """(H/8, 8, W) float32: the coefficients of each block where its pixels were."""
+    """Return the coefficients of each block in place of its pixels, (H/8, 8, W) float32."""
     height, width = luma.shape
     rows = _basis() @ (luma.reshape(height // 8, 8, width).astype(np.float32) - 128)
     coefficients: np.ndarray = (rows.reshape(-1, 8) @ _basis().T).reshape(height // 8, 8, width)
@@ -227,7 +228,7 @@ def _all_coefficients(luma: np.ndarray) -> np.ndarray:
 
 
 def _changes(coefficients: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Squares of how much each coefficient changes when it is rounded to multiples of its step."""
+    """Return the squared change of each coefficient when it is rounded to a multiple of its step."""
     changes: np.ndarray = coefficients / table
     changes -= np.rint(changes)
     changes *= table
@@ -236,7 +237,7 @@ def _changes(coefficients: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def _ratios(here: np.ndarray, aside: np.ndarray, step: int) -> np.ndarray:
-    """Return the log-likelihood ratio of each earlier step against none, (steps,): 0 for those up to the last one."""
+    """Return the log-likelihood ratio of each earlier step against none, (steps,); 0 for steps up to ``step``."""
     levels = np.clip(np.rint(here / step), -_MOST_LEVEL, _MOST_LEVEL).astype(int) + _MOST_LEVEL
     counts = np.bincount(levels, minlength=2 * _MOST_LEVEL + 1)
     bins = np.clip(np.rint((aside + _LARGEST) * _FINE), 0, 2 * _LARGEST * _FINE).astype(int)
@@ -252,15 +253,15 @@ def _ratios(here: np.ndarray, aside: np.ndarray, step: int) -> np.ndarray:
 
 
 def _expected(smooth: np.ndarray, earlier: int, step: int) -> np.ndarray:
-    """Logarithm of the share of each level after quantization with one step and then with another."""
-    counts = np.bincount(_levels(earlier, step), weights=smooth, minlength=2 * _MOST_LEVEL + 1) + 0.05  # none is 0
+    """Return the logarithm of the share of each level after quantization with one step and then with another."""
+    counts = np.bincount(_levels(earlier, step), weights=smooth, minlength=2 * _MOST_LEVEL + 1) + 0.05  # no share is 0
     shares: np.ndarray = np.log(counts / counts.sum())
     return shares
 
 
 @cache
 def _levels(earlier: int, step: int) -> np.ndarray:
-    """Return the level, from 0 on, that each bin falls into after quantization with one step and then another."""
+    """Return the level, from 0, of each bin after quantization with one step and then with another."""
     values = np.arange(2 * _LARGEST * _FINE + 1) / _FINE - _LARGEST
     levels = np.rint(np.rint(values / earlier) * earlier / step)
     from_zero: np.ndarray = (np.clip(levels, -_MOST_LEVEL, _MOST_LEVEL) + _MOST_LEVEL).astype(np.int16)
@@ -269,6 +270,6 @@ def _levels(earlier: int, step: int) -> np.ndarray:
 
 @cache
 def _waves() -> np.ndarray:
-    """(levels, 2 periods) float32: a cosine and a sine of each period over the values of the first coefficient."""
+    """Return a cosine and a sine of each period over the values of the first coefficient, (levels, 2 periods)."""
     phases = 2 * np.pi * np.arange(_LEVELS)[:, None] / _PERIODS
     return np.concatenate([np.cos(phases), np.sin(phases)], axis=1).astype(np.float32)

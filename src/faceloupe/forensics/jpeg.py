@@ -9,7 +9,7 @@ from faceloupe.forensics.results import Fact, LensResult
 from faceloupe.forensics.source import LensSource
 from faceloupe.media.jpeg_structure import JpegStructure
 
-# Quantization tables of ITU-T T.81, annex K.1, in the order of rows.
+# Quantization tables of ITU-T T.81, annex K.1, row by row.
 _LUMINANCE = """
 16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
 18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99
@@ -23,9 +23,9 @@ _SUBSAMPLING = {"1x1": "4:4:4", "2x1": "4:2:2", "2x2": "4:2:0", "1x2": "4:4:0", 
 
 @cache
 def _zigzag() -> np.ndarray:
-    """(64,) positions, in the order of rows, of the zigzag sequence (T.81, figure A.6)."""
+    """Return the positions of the zigzag sequence (T.81, figure A.6), (64,), counted row by row."""
     cells = [(row, column) for row in range(8) for column in range(8)]
-    # Diagonals run upwards and downwards in turn.
+    # Diagonals run upwards and downwards alternately.
     cells.sort(key=lambda cell: (sum(cell), cell[0] if sum(cell) % 2 else cell[1]))
     return np.array([8 * row + column for row, column in cells])
 
@@ -35,7 +35,7 @@ def standard_tables(chrominance: bool) -> np.ndarray:
     """Scale the standard table to each quality, as the library of the Independent JPEG Group does.
 
     Args:
-        chrominance: whether that of the colors is meant.
+        chrominance: whether to scale the chrominance table instead of the luminance table.
 
     Returns:
         (100, 64) int64 steps in zigzag order, for the qualities 1 to 100: jcparam.c, jpeg_quality_scaling.
@@ -48,7 +48,7 @@ def standard_tables(chrominance: bool) -> np.ndarray:
 
 
 def in_rows(table: np.ndarray) -> np.ndarray:
-    """Return a table in zigzag order as (8, 8), in the order of rows."""
+    """Convert a table in zigzag order to rows, (8, 8)."""
     rows = np.empty(64, table.dtype)
     rows[_zigzag()] = table
     return rows.reshape(8, 8)
@@ -58,10 +58,11 @@ def quality(structure: JpegStructure) -> tuple[int, bool] | None:
     """Estimate the quality that a JPEG was saved at, on the scale of the Independent JPEG Group.
 
     Args:
-        structure: of the file.
+        structure: structure of the file.
 
     Returns:
-        The quality, 1..100, whose tables are nearest, and whether they are equal; None without tables.
+        The quality, 1..100, whose standard tables are nearest to those of the file, and whether they are equal; None
+        if the file has no tables.
     """
     distances, components = np.zeros(100), 0
     for number, table in enumerate(dict.fromkeys(structure.table_of)):
@@ -73,8 +74,8 @@ def quality(structure: JpegStructure) -> tuple[int, bool] | None:
     return int(distances.argmin()) + 1, bool(distances.min() == 0)
 
 
-def look(source: LensSource) -> LensResult:
-    """Show how a JPEG file is built.
+def examine(source: LensSource) -> LensResult:
+    """Describe the structure of a JPEG file.
 
     Raises:
         EvidenceError: the file is not a JPEG, or cannot be read.

@@ -1,4 +1,4 @@
-"""Metadata: everything that a file states about itself, and dates that contradict one another."""
+"""Metadata: all statements of a file about itself, and dates that contradict each other."""
 
 from datetime import datetime
 
@@ -12,8 +12,8 @@ _TAKEN, _CHANGED = "DateTimeOriginal", "DateTime"
 _RULE = "metadata.changed-before-taken"
 
 
-def look(source: LensSource) -> LensResult:
-    """List what a file states about itself.
+def examine(source: LensSource) -> LensResult:
+    """List the statements of a file about itself.
 
     Raises:
         EvidenceError: the file cannot be read.
@@ -40,7 +40,7 @@ def look(source: LensSource) -> LensResult:
 
 
 def _date(statements: tuple[Statement, ...], key: str) -> datetime | None:
-    """Read a date of EXIF (EXIF 2.32, 4.6.5); None where it is missing or not a date."""
+    """Read a date of EXIF (EXIF 2.32, 4.6.5); None if it is missing or not a date."""
     for statement in statements:
         if statement.structure == "EXIF" and statement.key == key:
             try:

@@ -1,4 +1,4 @@
-"""Pictures made from the pixels, each on a scale that is the same for every file. None of them is a finding."""
+"""Pictures computed from the pixels, each on a fixed scale for all files; none of them is a finding."""
 
 import io
 
@@ -9,17 +9,17 @@ from PIL import Image
 from faceloupe.forensics.results import Fact, LensPicture, LensResult, PictureScale
 from faceloupe.forensics.source import LensSource
 
-ERROR_QUALITY = 90  # of the recompression
-ERROR_MOST = 32  # gray levels that the brightest color stands for
-SPECTRUM_SIDE = 1024  # pixels of the square that is transformed
-SPECTRUM_DECADES = 6.0  # decimal logarithm of the magnitude that the brightest color stands for
-NOISE_MOST = 16  # gray levels, likewise
-UP_SAMPLING_SIDES = (192, 512)  # pixels of the square in the middle that is searched for points, least and most
-_AROUND = 7  # values of the spectrum across that a point is held against
-_TILE, _STEP = 128, 64  # pixels of the parts whose spectra are averaged, and from one to the next
+ERROR_QUALITY = 90  # JPEG quality of the recompression
+ERROR_MOST = 32  # difference shown in the brightest color, gray levels
+SPECTRUM_SIDE = 1024  # side of the transformed square, pixels
+SPECTRUM_DECADES = 6.0  # decimal logarithm of the magnitude shown in the brightest color
+NOISE_MOST = 16  # difference shown in the brightest color, gray levels
+UP_SAMPLING_SIDES = (192, 512)  # smallest and largest side of the central square that is searched for points, pixels
+_MEDIAN_SIZE = 7  # side of the neighborhood that a value of the spectrum is compared with
+_TILE, _STEP = 128, 64  # side and spacing of the tiles whose spectra are averaged, pixels
 
 
-def look_error_level(source: LensSource) -> LensResult:
+def examine_error_level(source: LensSource) -> LensResult:
     """Show how much each pixel changes when the picture is saved as a JPEG again (Krawetz 2007).
 
     Raises:
@@ -36,8 +36,8 @@ def look_error_level(source: LensSource) -> LensResult:
     return LensResult(facts, pictures=(LensPicture(scale, cv2.convertScaleAbs(difference, alpha=255 / ERROR_MOST)),))
 
 
-def look_spectrum(source: LensSource) -> LensResult:
-    """Show the spectrum of the middle of the picture, zero frequency in the center.
+def examine_spectrum(source: LensSource) -> LensResult:
+    """Show the spectrum of the middle of the picture, with zero frequency in the center.
 
     Raises:
         EvidenceError: the picture cannot be decoded.
@@ -47,7 +47,7 @@ def look_spectrum(source: LensSource) -> LensResult:
     side = min(height, width, SPECTRUM_SIDE)
     top, left = (height - side) // 2, (width - side) // 2
     square = gray[top : top + side, left : left + side]
-    window = np.hanning(side + 2)[1:-1]  # without zeros, so that a picture of one pixel has a spectrum too
+    window = np.hanning(side + 2)[1:-1]  # without zeros, so that even a picture of one pixel has a spectrum
     magnitude = np.abs(np.fft.fftshift(np.fft.fft2((square - square.mean()) * np.outer(window, window))))
     scale = PictureScale(
         "spectrum",
@@ -56,7 +56,7 @@ def look_spectrum(source: LensSource) -> LensResult:
         f"10^{SPECTRUM_DECADES:.0f} or more",
     )
     levels = np.minimum(np.log10(np.maximum(magnitude, 1.0)) / SPECTRUM_DECADES, 1.0) * 255
-    spectrum = LensPicture(scale, levels.round().astype(np.uint8), of_places=False)
+    spectrum = LensPicture(scale, levels.round().astype(np.uint8), is_spatial=False)
     facts = [Fact("Transformed", f"{side} x {side} pixels")]
     if side >= UP_SAMPLING_SIDES[0]:
         points = f"{up_sampling_score(gray):+.2f} (natural logarithm of the power)"
@@ -65,26 +65,27 @@ def look_spectrum(source: LensSource) -> LensResult:
 
 
 def up_sampling_score(gray: np.ndarray) -> float:
-    """Measure the points that doubling a picture twice leaves on the axes of its spectrum (Zhang et al. 2019).
+    """Measure the points that two doublings of the size leave on the axes of the spectrum (Zhang et al. 2019).
 
-    JPEG makes points at all multiples of 1/8; those that up-sampling does not make are subtracted.
+    JPEG makes points at all multiples of 1/8 of the sampling rate. Therefore the points that up-sampling does not make,
+    at 1/8 and 3/8, are subtracted.
 
     Args:
         gray: (H, W), each at least the first of ``UP_SAMPLING_SIDES``.
 
     Returns:
-        Natural logarithm of a power: how far the points at 1/4 and 1/2 stand out, less those at 1/8 and 3/8.
+        Prominence of the points at 1/4 and 1/2 minus that of the points at 1/8 and 3/8, natural logarithm of the power.
     """
-    prominence = stand_out(residual_spectrum(gray))
+    prominences = prominence(residual_spectrum(gray))
 
     def on_axes(*indices: int) -> float:
-        return float(np.mean([prominence[index, 0] + prominence[0, index] for index in indices])) / 2
+        return float(np.mean([prominences[index, 0] + prominences[0, index] for index in indices])) / 2
 
     return on_axes(_TILE // 4) + on_axes(_TILE // 2) - on_axes(_TILE // 8, 3 * _TILE // 8)
 
 
 def residual_spectrum(gray: np.ndarray) -> np.ndarray:
-    """(128, 128) mean logarithm of the power of the finest detail in the middle, zero frequency first."""
+    """Return the mean log power of the finest detail in the middle of a picture, (128, 128), zero frequency first."""
     side = min(*gray.shape, UP_SAMPLING_SIDES[1]) // _STEP * _STEP
     top, left = (gray.shape[0] - side) // 2, (gray.shape[1] - side) // 2
     part = gray[top : top + side, left : left + side].astype(np.float32)
@@ -97,16 +98,16 @@ def residual_spectrum(gray: np.ndarray) -> np.ndarray:
     return mean
 
 
-def stand_out(spectrum: np.ndarray) -> np.ndarray:
-    """How far each value of a spectrum (H, W) lies above the median of those around it."""
-    from scipy.ndimage import median_filter  # heavy, and not needed by the lenses of every analysis
+def prominence(spectrum: np.ndarray) -> np.ndarray:
+    """Return how far each value of a spectrum (H, W) lies above the median of its neighborhood."""
+    from scipy.ndimage import median_filter  # imported here: heavy, and not needed in every analysis
 
-    above: np.ndarray = spectrum - median_filter(spectrum, size=_AROUND, mode="wrap")
+    above: np.ndarray = spectrum - median_filter(spectrum, size=_MEDIAN_SIZE, mode="wrap")
     return above
 
 
-def look_noise(source: LensSource) -> LensResult:
-    """Show what a median filter takes away: noise, and the finest detail.
+def examine_noise(source: LensSource) -> LensResult:
+    """Show the difference from a median filter: noise and the finest detail.
 
     Raises:
         EvidenceError: the picture cannot be decoded.

@@ -1,4 +1,4 @@
-"""Provenance: what the Content Credentials (C2PA) of a file state, and whether they hold."""
+"""Provenance: the statements of the Content Credentials (C2PA) of a file, and whether they are valid."""
 
 from faceloupe.forensics.rates import rates_of
 from faceloupe.forensics.results import Fact, Finding, LensResult, Severity, quoted
@@ -25,7 +25,7 @@ _STATES = {  # state -> severity of the finding, sentence
     ),
 }
 CAPTURED = "digitalCapture"
-_SOURCE_TYPES = {  # last part of the IPTC term -> what it says
+_SOURCE_TYPES = {  # last part of the IPTC term -> its meaning
     "trainedAlgorithmicMedia": "was made by a generative model",
     "compositeWithTrainedAlgorithmicMedia": "contains parts made by a generative model",
     "algorithmicMedia": "was made by an algorithm without training data",
@@ -36,7 +36,7 @@ GENERATED = frozenset({"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithm
 """IPTC digital source types that name a generative model."""
 
 
-def look(source: LensSource) -> LensResult:
+def examine(source: LensSource) -> LensResult:
     """Check the Content Credentials of a file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How often the rules of the lenses fire rightly and wrongly, as `python -m tools.lens_rates` measured it."""
+"""Rates at which the rules of the lenses fire correctly and wrongly, measured by `python -m tools.lens_rates`."""
 
 from functools import cache
 from pathlib import Path
@@ -11,13 +11,13 @@ RATES = Path(__file__).parent / "data" / "rates.json"
 
 
 class QualityCheck(msgspec.Struct, frozen=True):
-    """How near the estimated quality of recompressed JPEG pictures is to the true one.
+    """Accuracy of the estimated quality of recompressed JPEG pictures.
 
     Attributes:
-        pictures: how many were recompressed.
-        equal: of how many the estimate is the true quality.
-        within_2: of how many it is at most 2 away.
-        measured_on: the material, in words.
+        pictures: number of recompressed pictures.
+        equal: number of pictures whose estimated quality is the true one.
+        within_2: number of pictures whose estimated quality differs from the true one by at most 2.
+        measured_on: description of the material.
     """
 
     pictures: int
@@ -27,16 +27,16 @@ class QualityCheck(msgspec.Struct, frozen=True):
 
 
 class Separation(msgspec.Struct, frozen=True):
-    """How well a score tells two kinds of files apart.
+    """Ability of a score to separate two kinds of files.
 
     Attributes:
-        name: what is told apart.
+        name: description of the two kinds.
         auc: area under the ROC curve, 0..1.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        positives: files that have what is sought.
-        negatives: files that do not.
-        measured_on: the material, in words.
+        low: lower end of the 95 % interval of the area.
+        high: upper end of the interval.
+        positives: number of files with the sought property.
+        negatives: number of files without it.
+        measured_on: description of the material.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Separation(msgspec.Struct, frozen=True):
 
 
 class CameraCheck(msgspec.Struct, frozen=True):
-    """How often the rules of compression fire on photographs as cameras wrote them.
+    """Number of original camera photographs on which the rules of the compression lens fire.
 
     Attributes:
-        pictures: how many were looked at.
-        aligned: on how many the rule of the same grid fired.
-        shifted: likewise that of another grid.
+        pictures: number of photographs examined.
+        aligned: number of photographs on which the rule for the same grid fired.
+        shifted: number of photographs on which the rule for another grid fired.
     """
 
     pictures: int
@@ -63,12 +63,12 @@ class CameraCheck(msgspec.Struct, frozen=True):
 
 
 class LensTime(msgspec.Struct, frozen=True):
-    """What a lens takes on a picture of 12 megapixels.
+    """Time that a lens takes for a picture of 12 megapixels.
 
     Attributes:
-        title: of the lens, or of what is read for all of them.
-        cpu_s: seconds of processor time in the process that looks.
-        wall_s: seconds until it was done.
+        title: title of the lens, or of the data that is read for all lenses.
+        cpu_s: processor time of the process that runs the lens, seconds.
+        wall_s: elapsed time, seconds.
     """
 
     title: str
@@ -77,12 +77,12 @@ class LensTime(msgspec.Struct, frozen=True):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """A way that was tried and not adopted.
+    """A method that was tried and not adopted.
 
     Attributes:
-        sought: what it seeks.
-        way: how, in words.
-        areas: area under the ROC curve by what was told apart, 0..1.
+        sought: the property that the method searches for.
+        way: description of the method.
+        areas: separated kinds of files -> area under the ROC curve, 0..1.
     """
 
     sought: str
@@ -91,13 +91,13 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """All that was measured of the lenses.
+    """All measurements of the lenses.
 
     Attributes:
-        rules: rates by the id of the rule.
+        rules: id of the rule -> rates.
         jpeg_quality: see ``QualityCheck``.
         separations: see ``Separation``.
-        cameras: see ``CameraCheck``; None where it was not measured.
+        cameras: see ``CameraCheck``; None if it was not measured.
         times: see ``LensTime``.
         trials: see ``Trial``.
     """
@@ -112,10 +112,10 @@ class Measured(msgspec.Struct, frozen=True):
 
 @cache
 def measured() -> Measured:
-    """Read what was measured."""
+    """Read the measurements."""
     return msgspec.json.decode(RATES.read_bytes(), type=Measured)
 
 
 def rates_of(rule: str) -> Rates | None:
-    """Rates of a rule by its id; None where they were not measured."""
+    """Return the rates of a rule by its id; None if they were not measured."""
     return measured().rules.get(rule)

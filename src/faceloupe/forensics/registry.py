@@ -1,4 +1,4 @@
-"""The lenses, and running them over a file."""
+"""The lenses, and the functions that run them on a file."""
 
 import io
 from collections.abc import Callable
@@ -17,23 +17,23 @@ from faceloupe.types import Cancel, Progress
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """One way to look at a file.
+    """A way to examine a file.
 
     Attributes:
-        id: stable, in reports.
-        title: for people.
-        shows: what it shows, one sentence.
-        does_not_show: what it does not show, one sentence.
-        look: the look itself; raises ``EvidenceError`` where the file does not allow it.
-        of: formats that it looks at; all where None.
+        id: stable id for reports.
+        title: title for people.
+        shows: what the lens shows, one sentence.
+        does_not_show: what the lens does not show, one sentence.
+        examine: function that examines a file; raises ``EvidenceError`` if the file does not allow it.
+        formats: formats that the lens can examine; None for all formats.
     """
 
     id: str
     title: str
     shows: str
     does_not_show: str
-    look: Callable[[LensSource], LensResult]
-    of: frozenset[str] | None = None
+    examine: Callable[[LensSource], LensResult]
+    formats: frozenset[str] | None = None
 
 
 FILE_LENSES: tuple[Lens, ...] = (
@@ -44,7 +44,7 @@ FILE_LENSES: tuple[Lens, ...] = (
         "whether file and statement still belong together.",
         "A file without credentials has an unknown origin: their absence proves nothing, as most programs remove them. "
         "Intact credentials say who made a statement, not that it is true.",
-        provenance.look,
+        provenance.examine,
     ),
     Lens(
         "traces",
@@ -52,7 +52,7 @@ FILE_LENSES: tuple[Lens, ...] = (
         "What the file itself claims about the generator or editor that made it, in its metadata.",
         "Anybody can write or remove such a claim: it is not a proof, and its absence proves nothing. Watermarks in "
         "the pixels, such as SynthID, cannot be read offline.",
-        traces.look,
+        traces.examine,
     ),
     Lens(
         "metadata",
@@ -60,18 +60,18 @@ FILE_LENSES: tuple[Lens, ...] = (
         "Everything that the file states about itself: EXIF, IPTC, XMP, text, and the tags of a video and its streams; "
         "of a video also its boxes, edit lists, codecs, key frames and times.",
         "Anybody can write metadata, and missing metadata is common, as services remove it.",
-        metadata.look,
+        metadata.examine,
     ),
     Lens(
         "jpeg",
         "JPEG structure",
         "The quality that the file was last saved at, its tables, its color sampling and the order of its segments.",
         "It describes the last program that saved the file, and nothing of what was done to the picture before that.",
-        jpeg.look,
-        of=frozenset({"JPEG"}),
+        jpeg.examine,
+        formats=frozenset({"JPEG"}),
     ),
 )
-"""Those that read what the file itself states; they run in every analysis, and their findings stand in its report."""
+"""Lenses that read what the file states about itself. They run in every analysis, and reports state their findings."""
 LENSES: tuple[Lens, ...] = (
     *FILE_LENSES,
     Lens(
@@ -80,8 +80,8 @@ LENSES: tuple[Lens, ...] = (
         "Whether the preview in EXIF shows the picture that is there: some programs change a picture and leave its "
         "preview.",
         "Most programs write a new preview or none. A small change of a part is not seen at the size of a preview.",
-        thumbnail.look,
-        of=IMAGE_FORMATS,
+        thumbnail.examine,
+        formats=IMAGE_FORMATS,
     ),
     Lens(
         "compression",
@@ -91,8 +91,8 @@ LENSES: tuple[Lens, ...] = (
         "Almost every picture on the web was compressed more than once, so this says nothing against it. Resizing, and "
         "a last compression stronger than the ones before, remove the traces. The ghost map is a picture to look "
         "at and never a finding.",
-        compression.look,
-        of=frozenset({"JPEG"}),
+        compression.examine,
+        formats=frozenset({"JPEG"}),
     ),
     Lens(
         "error-level",
@@ -100,8 +100,8 @@ LENSES: tuple[Lens, ...] = (
         "How much each pixel changes when the picture is saved as a JPEG again: parts with another history can differ.",
         "Edges and texture are always brighter than flat parts. Nothing here was shown to beat chance: it is a picture "
         "to look at and never a finding.",
-        pixels.look_error_level,
-        of=IMAGE_FORMATS,
+        pixels.examine_error_level,
+        formats=IMAGE_FORMATS,
     ),
     Lens(
         "spectrum",
@@ -110,8 +110,8 @@ LENSES: tuple[Lens, ...] = (
         "those at 1/4 and 1/2 of the sampling rate from the up-sampling of a generator.",
         "Screens, fabrics and JPEG blocks make regular points too, and making a picture smaller removes those of a "
         "generator. It is a picture to look at and never a finding.",
-        pixels.look_spectrum,
-        of=IMAGE_FORMATS,
+        pixels.examine_spectrum,
+        formats=IMAGE_FORMATS,
     ),
     Lens(
         "noise",
@@ -119,8 +119,8 @@ LENSES: tuple[Lens, ...] = (
         "What a median filter takes away: noise and the finest detail, which can differ where a part was pasted.",
         "Focus, texture and the noise reduction of cameras change it as well. It is a picture to look at and never a "
         "finding.",
-        pixels.look_noise,
-        of=IMAGE_FORMATS,
+        pixels.examine_noise,
+        formats=IMAGE_FORMATS,
     ),
     Lens(
         "clone",
@@ -128,8 +128,8 @@ LENSES: tuple[Lens, ...] = (
         "Whether a part of the picture lies in it twice: copied from one place to another, also turned or scaled.",
         "A part without detail, such as sky, skin or a blurred background, is not found. Patterns, letters and other "
         "things that are alike are found as well.",
-        clone.look,
-        of=IMAGE_FORMATS,
+        clone.examine,
+        formats=IMAGE_FORMATS,
     ),
 )
 
@@ -141,21 +141,21 @@ ROBUSTNESS = Lens(
     "mirrored and turned a little, in memory.",
     "A verdict that holds can be wrong all the same, and one that falls can be right. On validation faces, one "
     "collection aside, a rule made of it was no better than asking for a higher score: it never changes the outcome.",
-    robustness.look,
-    of=IMAGE_FORMATS,
+    robustness.examine,
+    formats=IMAGE_FORMATS,
 )
-"""Runs on request only: it scores the face once for each change."""
+"""Lens that runs only on request, because it scores the face once for each change."""
 
 
 class LensReport(msgspec.Struct, frozen=True):
-    """What lenses found in a file, as reports hold it.
+    """Results of the lenses for a file, in the form for reports.
 
     Attributes:
-        provenance: state of its Content Credentials; see ``media.credentials.Credentials``.
-        generator: the generator that the file claims to be made with; None where it claims none.
+        provenance: state of the Content Credentials; see ``media.credentials.Credentials``.
+        generator: the generator that the file claims to be made with; None if it claims none.
         lenses: result of each lens.
-        findings: of all lenses.
-        signer: who signed its Content Credentials; None where nobody did.
+        findings: findings of all lenses.
+        signer: signer of the Content Credentials; None if nobody signed them.
     """
 
     provenance: str
@@ -167,18 +167,18 @@ class LensReport(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LensAnalysis:
-    """What all lenses found in a file, with their pictures.
+    """Results of the lenses for a file, with their pictures.
 
     Attributes:
-        report: without pixels.
-        pictures: of all lenses.
+        report: the results without pixels.
+        pictures: pictures of all lenses.
     """
 
     report: LensReport
     pictures: tuple[LensPicture, ...]
 
     def pngs(self) -> dict[str, bytes]:
-        """Each picture as a PNG, by file name."""
+        """Return each picture as a PNG by file name."""
         contents = {}
         for picture in self.pictures:
             stream = io.BytesIO()
@@ -188,7 +188,7 @@ class LensAnalysis:
 
 
 def read_file(source: LensSource) -> LensReport | None:
-    """Look through the lenses that read what the file states, ``FILE_LENSES``; None where none can read it.
+    """Run the lenses that read the statements of the file, ``FILE_LENSES``; None if none of them can read it.
 
     Args:
         source: the file.
@@ -206,21 +206,21 @@ def examine(
     cancel: Cancel | None = None,
     lenses: tuple[Lens, ...] = LENSES,
 ) -> LensAnalysis:
-    """Look at a file through the lenses.
+    """Run lenses on a file.
 
     Args:
         source: the file.
-        progress: called with the title of the lens and the share that is done, 0..1.
-        cancel: asked between two lenses; True stops the work.
-        lenses: to look through.
+        progress: called with the title of the lens and the share done, 0..1.
+        cancel: called before each lens; True stops the work.
+        lenses: the lenses to run; those that do not support the format of the file are skipped.
 
     Raises:
         EvidenceError: no lens can read the file.
-        Cancelled: ``cancel`` said so.
+        Cancelled: ``cancel`` returned True.
     """
     evidence = source.evidence_file.evidence
     kinds = {evidence.format} - (ANIMATED_FORMATS if evidence.media_type == "video" else set())
-    chosen = [lens for lens in lenses if lens.of is None or kinds & lens.of]
+    chosen = [lens for lens in lenses if lens.formats is None or kinds & lens.formats]
     results, problems = list[LensResult](), list[EvidenceError]()
     for number, lens in enumerate(chosen):
         if cancel and cancel():
@@ -228,7 +228,7 @@ def examine(
         if progress:
             progress(lens.title, number / len(chosen))
         try:
-            results.append(lens.look(source))
+            results.append(lens.examine(source))
         except EvidenceError as problem:
             problems.append(problem)
             results.append(LensResult(problem=str(problem)))

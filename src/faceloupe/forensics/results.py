@@ -1,4 +1,4 @@
-"""What every lens returns: facts, findings with their measured rates, and pictures on a fixed scale."""
+"""Results of the lenses: facts, findings with their measured rates, and pictures on a fixed scale."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Severity(StrEnum):
-    """How much a finding matters to an examiner; it says nothing of how sure it is, which the rates do."""
+    """Importance of a finding to an examiner; its reliability is stated by its rates."""
 
     INFO = "info"
     NOTICE = "notice"
@@ -20,11 +20,11 @@ class Rates(msgspec.Struct, frozen=True):
     """How often a rule fires on material with known truth.
 
     Attributes:
-        true_positives: files that have what the rule names, and on which it fired.
-        positives: files that have it.
-        false_positives: files that do not have it, and on which it fired.
-        negatives: files that do not have it.
-        measured_on: the material, in words.
+        true_positives: files with the property that the rule names, on which it fired.
+        positives: files with the property.
+        false_positives: files without the property, on which the rule fired.
+        negatives: files without the property.
+        measured_on: description of the material.
     """
 
     true_positives: int
@@ -35,11 +35,11 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """One thing that a lens read or measured.
+    """A value that a lens read or measured.
 
     Attributes:
-        name: what it is.
-        value: as text; text of the file is quoted as it stands there, and cut where it is long.
+        name: name of the value.
+        value: the value as text; text from the file is quoted on one line and shortened if it is long.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a rule of a lens found.
+    """A finding by a rule of a lens.
 
     Attributes:
-        id: of the rule, such as ``traces.comfyui``.
+        id: id of the rule, such as ``traces.comfyui``.
         severity: see ``Severity``.
-        text: one sentence. A trace claims; it never proves.
-        rates: how often the rule fires rightly and wrongly; None where that was not measured.
+        text: one sentence. A trace is a claim, never a proof.
+        rates: how often the rule fires correctly and wrongly; None if that was not measured.
     """
 
     id: str
@@ -63,13 +63,13 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class PictureScale(msgspec.Struct, frozen=True):
-    """A picture of a lens, without its pixels.
+    """Description and scale of a lens picture, without its pixels.
 
     Attributes:
-        name: file name without its ending, such as ``error-level``.
-        caption: what it shows.
-        low: what black stands for.
-        high: what the brightest color stands for: the same in every file, so that weak looks weak.
+        name: file name without its suffix, such as ``error-level``.
+        caption: description of the picture.
+        low: meaning of the darkest color.
+        high: meaning of the brightest color, the same for every file, so that a weak effect looks weak.
     """
 
     name: str
@@ -83,33 +83,33 @@ class LensPicture:
     """A picture of a lens.
 
     Attributes:
-        scale: what it shows.
-        levels: (H, W) uint8: 0 and 255 are the ends of its scale.
-        of_places: whether each value belongs to the place of the picture that it lies on; a spectrum has no places.
+        scale: description and scale of the picture.
+        levels: (H, W) uint8; 0 and 255 are the ends of the scale.
+        is_spatial: whether each value belongs to the same position in the source picture; False for a spectrum.
     """
 
     scale: PictureScale
     levels: np.ndarray = field(repr=False, compare=False)
-    of_places: bool = True
+    is_spatial: bool = True
 
     @property
     def rgb(self) -> np.ndarray:
-        """(H, W, 3) uint8, in the colors of viridis, which brighten without a break."""
+        """The picture in the color map viridis, whose brightness increases steadily, (H, W, 3) uint8."""
         return cv2.cvtColor(cv2.applyColorMap(self.levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
 
 class LensSummary(msgspec.Struct, frozen=True):
-    """The result of a lens as reports hold it: without pixels.
+    """The result of a lens in the form for reports, without pixels.
 
     Attributes:
-        id: of the lens.
-        title: for people.
-        shows: what it shows, one sentence.
-        does_not_show: what it does not show, one sentence.
-        facts: in the order of the lens.
-        findings: likewise.
-        pictures: likewise.
-        problem: why the lens could not run, or not completely; empty where it could.
+        id: id of the lens.
+        title: title for people.
+        shows: what the lens shows, one sentence.
+        does_not_show: what the lens does not show, one sentence.
+        facts: facts in the order of the lens.
+        findings: findings in the order of the lens.
+        pictures: descriptions of the pictures in the order of the lens.
+        problem: why the lens did not run, or not completely; empty if it did.
     """
 
     id: str
@@ -124,12 +124,12 @@ class LensSummary(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LensResult:
-    """What a lens found.
+    """The result of a lens.
 
     Attributes:
-        facts: what it read or measured.
-        findings: what its rules found.
-        pictures: what there is to look at.
+        facts: values that the lens read or measured.
+        findings: findings of its rules.
+        pictures: pictures for the examiner to look at.
         problem: see ``LensSummary``.
     """
 
@@ -140,15 +140,15 @@ class LensResult:
 
 
 LONGEST_QUOTE = 600
-"""Characters of a file's own text that are quoted."""
+"""Maximum number of characters of a text from the file that are quoted."""
 
 
 def quoted(text: str, size: int | None = None) -> str:
-    """Text of a file as it is quoted: on one line, cut where it is long, with its whole length.
+    """Return a quotation of a file's text: on one line; long text is cut and its full length added.
 
     Args:
-        text: of the file.
-        size: characters of all of it, where ``text`` is not all.
+        text: text from the file.
+        size: length of the full text, characters, if ``text`` is only a part of it.
     """
     size = len(text) if size is None else size
     line = " ".join(text.split())

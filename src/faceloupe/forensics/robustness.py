@@ -1,4 +1,4 @@
-"""Robustness probe: how far the likelihood ratio of a face moves when its picture is changed a little."""
+"""Robustness probe: how much the likelihood ratio of a face changes when its picture is changed slightly."""
 
 import io
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from faceloupe.errors import EvidenceError
-from faceloupe.faces.frame import PictureItself
+from faceloupe.faces.outline import BorderlessPicture
 from faceloupe.faces.quality import assess
 from faceloupe.faces.upright import Upright, find, upright
 from faceloupe.forensics.results import Fact, LensResult
@@ -23,23 +23,23 @@ from faceloupe.scoring.decision import of_score
 from faceloupe.scoring.preprocess import FaceViews, crop_square
 from faceloupe.types import Box, Outcome
 
-_CROPPED = 2.0  # longer sides of the face box
-_MOST_PIXELS = 4_000_000  # of a picture that is changed: what messengers leave of it, and what two copies may take
+_CROPPED = 2.0  # side of the crop, in units of the longer side of the face box
+_MOST_PIXELS = 4_000_000  # of a changed picture: about the size after messengers, and a limit for two copies in memory
 _AT_ONCE = 2
-_CHECKED_S = 0.1  # between two looks whether the work was cancelled
+_CHECKED_S = 0.1  # interval of the checks for cancellation
 
 Change = Callable[[np.ndarray, Box], tuple[np.ndarray, Box]]
-"""From (H, W, 3) uint8 RGB and the box of a face in it to the changed picture and the box there."""
+"""Function from an (H, W, 3) uint8 RGB picture and a box in it to the changed picture and the box there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A small change of a picture, such as befalls it on its way.
+    """A small change that a picture can undergo when it is passed on.
 
     Attributes:
-        id: stable, in reports.
-        title: for people.
-        change: makes it, in memory.
+        id: stable id for reports.
+        title: title for people.
+        change: function that makes the change in memory.
     """
 
     id: str
@@ -77,7 +77,7 @@ def _mirrored(rgb: np.ndarray, box: Box) -> tuple[np.ndarray, Box]:
 
 def _turned(degrees: float) -> Change:
     def change(rgb: np.ndarray, box: Box) -> tuple[np.ndarray, Box]:
-        # A picture's first pixel has its middle at 0 for OpenCV, and at 0.5 for a box.
+        # The center of the first pixel is at 0 for OpenCV, and at 0.5 for a box.
         center = (box.x0 + box.x1) / 2 - 0.5, (box.y0 + box.y1) / 2 - 0.5
         matrix = cv2.getRotationMatrix2D(center, degrees, 1.0)
         size = rgb.shape[1], rgb.shape[0]
@@ -106,11 +106,11 @@ def _part(rgb: np.ndarray, box: Box, part: Box) -> tuple[np.ndarray, Box]:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the model says of a face in one state of its picture.
+    """The score of a face in one version of its picture.
 
     Attributes:
         log10_lr: bounded log10 of the likelihood ratio.
-        outcome: that the score alone gives.
+        outcome: outcome by the score, without any other rule.
     """
 
     log10_lr: float
@@ -124,8 +124,8 @@ class Scored:
         return cls(ratio, of_score(score, scorer.record.thresholds)[0])
 
 
-def look(source: LensSource) -> LensResult:
-    """Change the picture a little in several ways, and score the face with the highest score again each time.
+def examine(source: LensSource) -> LensResult:
+    """Change the picture slightly in several ways, and score the face with the highest score again each time.
 
     Raises:
         EvidenceError: the picture cannot be decoded, is a video, or no face in it can be scored.
@@ -134,21 +134,21 @@ def look(source: LensSource) -> LensResult:
     if model is None:
         raise EvidenceError("No model was named that could score the changed picture.")
     scorer = model.scorer
-    picture = PictureItself.of(source.picture.rgb)
+    picture = BorderlessPicture.find_in(source.picture.rgb)
     faces = [
-        (number, upright(picture.rgb, face, picture.frame), face)
+        (number, upright(picture.rgb, face, picture.outline), face)
         for number, face in enumerate(find(picture.rgb, model.detector), 1)
     ]
     seen = [(number, stood, scorer.view(stood.rgb, stood.box), face) for number, stood, face in faces]
     fit = [face for face in seen if not assess(face[3], face[2].measured, scorer.record.gates).problem]
     if not fit:
         raise EvidenceError("No face of the picture can be scored, so nothing can be compared.")
-    states = _at_once([partial(Scored.of, views, scorer) for _, _, views, _ in fit], source.check)
+    states = _run_tasks([partial(Scored.of, views, scorer) for _, _, views, _ in fit], source.check)
     best = max(range(len(fit)), key=lambda index: states[index].log10_lr)
     before, (number, stood, _, _) = states[best], fit[best]
-    rgb, box = _on_its_way(stood)
+    rgb, box = _limited_size(stood)
     changes = [partial(_rescored, variant.change, rgb, box, scorer) for variant in VARIANTS]
-    after = dict(zip((variant.title for variant in VARIANTS), _at_once(changes, source.check), strict=True))
+    after = dict(zip((variant.title for variant in VARIANTS), _run_tasks(changes, source.check), strict=True))
     ratios = [state.log10_lr for state in (before, *after.values())]
     same = sum(state.outcome is before.outcome for state in after.values())
     facts = [
@@ -165,8 +165,11 @@ def look(source: LensSource) -> LensResult:
     return LensResult(tuple(facts))
 
 
-def _on_its_way(stood: Upright) -> tuple[np.ndarray, Box]:
-    """Return the picture that is changed, whole, as models see up to the largest square around a face; and the box."""
+def _limited_size(stood: Upright) -> tuple[np.ndarray, Box]:
+    """Return the picture to be changed and the box of the face in it, shrunk to ``_MOST_PIXELS`` if it is larger.
+
+    The picture is not cropped, because models see up to the largest square around a face.
+    """
     shrink = math.sqrt(_MOST_PIXELS / (stood.rgb.shape[0] * stood.rgb.shape[1]))
     return _resized(shrink, cv2.INTER_AREA)(stood.rgb, stood.box) if shrink < 1 else (stood.rgb, stood.box)
 
@@ -175,8 +178,8 @@ def _rescored(change: Change, rgb: np.ndarray, box: Box, scorer: FaceScorer) -> 
     return Scored.of(scorer.view(*change(rgb, box)), scorer)
 
 
-def _at_once(tasks: Sequence[Callable[[], Scored]], check: Callable[[], None]) -> list[Scored]:
-    """Do the tasks, ``_AT_ONCE`` of them at a time; ``check`` may raise to give the rest up."""
+def _run_tasks(tasks: Sequence[Callable[[], Scored]], check: Callable[[], None]) -> list[Scored]:
+    """Run the tasks, ``_AT_ONCE`` at a time; an exception raised by ``check`` cancels the remaining tasks."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
             states = [pool.submit(task) for task in tasks]

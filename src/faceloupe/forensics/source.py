@@ -1,4 +1,4 @@
-"""What lenses look at: a file, and what the sandbox read from it, read once for all of them."""
+"""Input of the lenses: a file, and the data that the sandbox reads from it once for all lenses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _LARGEST_SIDECAR = 64 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class FaceModel:
-    """What scores faces, for the lens that asks it again.
+    """The model that scores faces, for the lens that scores them again.
 
     Attributes:
         detector: finds the faces.
@@ -36,14 +36,14 @@ class FaceModel:
 
 
 class LensSource:
-    """A file under the lenses. Everything is read when a lens first asks for it, in a process of its own.
+    """A file for the lenses; its data is read in a separate process when a lens first needs it.
 
     Attributes:
         evidence_file: the file, hashed before it is read.
-        trust_list: of the signers of Content Credentials.
+        trust_list: trusted signers of Content Credentials.
         with_position: whether the position in EXIF (GPS) is shown.
-        face_model: scores the changed picture in the lens of robustness; None where that lens does not run.
-        check: called while something is waited for; what it raises ends the work.
+        face_model: model that scores the changed picture in the robustness lens; None if that lens does not run.
+        check: called while waiting; an exception that it raises ends the work.
     """
 
     def __init__(
@@ -57,16 +57,16 @@ class LensSource:
         face_model: FaceModel | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take a file.
+        """Create the source without reading the file.
 
         Args:
             evidence_file: the file.
-            settings: with the limits.
-            trust_list: of signers; the one that comes with FaceLoupe where None.
-            sidecar: a manifest that lies beside the file.
+            settings: settings with the limits.
+            trust_list: trusted signers; None for the list that comes with FaceLoupe.
+            sidecar: content of a manifest beside the file; empty for none.
             with_position: whether the position in EXIF (GPS) is shown.
             face_model: see the class.
-            check: called while something is waited for; what it raises ends the work.
+            check: called while waiting; an exception that it raises ends the work.
         """
         self.evidence_file, self.check, self.with_position = evidence_file, check, with_position
         self.trust_list = TrustList.bundled() if trust_list is None else trust_list
@@ -75,10 +75,10 @@ class LensSource:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """What the file states about itself.
+        """The statements of the file about itself.
 
         Raises:
-            EvidenceError: it cannot be read.
+            EvidenceError: the file cannot be read.
         """
         return read_metadata(
             self.evidence_file, settings=self._settings, with_position=self.with_position, check=self.check
@@ -86,7 +86,7 @@ class LensSource:
 
     @cached_property
     def credentials(self) -> Credentials:
-        """Its Content Credentials.
+        """The Content Credentials of the file.
 
         Raises:
             EvidenceError: the file cannot be read.
@@ -101,16 +101,16 @@ class LensSource:
 
     @cached_property
     def picture(self) -> Picture:
-        """The picture of a still, as a viewer shows it.
+        """The picture of an image file, as a viewer shows it.
 
         Raises:
-            EvidenceError: it cannot be decoded, or is a video.
+            EvidenceError: the file cannot be decoded, or is a video.
         """
         return decode(self.evidence_file, settings=self._settings, check=self.check)
 
     @cached_property
     def luma(self) -> np.ndarray:
-        """(H, W) uint8, the brightness of a JPEG as its blocks store it.
+        """The brightness of a JPEG as its blocks store it, (H, W) uint8.
 
         Raises:
             EvidenceError: see ``media.luma.read``.
@@ -119,10 +119,10 @@ class LensSource:
 
     @cached_property
     def thumbnail(self) -> Picture | None:
-        """The preview in EXIF; None where there is none.
+        """The thumbnail in EXIF; None if there is none.
 
         Raises:
-            EvidenceError: it cannot be decoded.
+            EvidenceError: the thumbnail cannot be decoded.
         """
         content = self.metadata.thumbnail
         if not content:
@@ -132,10 +132,10 @@ class LensSource:
 
 
 def sidecar_of(path: Path) -> bytes:
-    """Read the manifest beside a file, of the same name with the ending ``.c2pa``; empty where there is none.
+    """Read the manifest beside a file, which has the same name with the suffix ``.c2pa``; empty if there is none.
 
     Raises:
-        EvidenceError: it is larger than any manifest.
+        EvidenceError: the manifest is too large.
     """
     beside = path.with_suffix(".c2pa")
     if beside == path or not beside.is_file():

@@ -1,4 +1,4 @@
-"""Thumbnail against picture: whether the preview in EXIF shows the picture that is there."""
+"""Thumbnail: whether the thumbnail in EXIF shows the picture of the file."""
 
 import cv2
 import numpy as np
@@ -9,11 +9,11 @@ from faceloupe.forensics.source import LensSource
 
 DIFFERS = "thumbnail.differs"
 LEAST_CORRELATION = 0.8
-"""Of the gray levels of the same picture, small; set by hand before its rates were measured."""
-_SIDE = 32  # pixels that both are compared at
+"""Minimum correlation of a thumbnail with its picture; set by hand before the rates of the rule were measured."""
+_SIDE = 32  # side at which both are compared, pixels
 
 
-def look(source: LensSource) -> LensResult:
+def examine(source: LensSource) -> LensResult:
     """Compare the thumbnail in EXIF with the picture.
 
     Raises:
@@ -38,9 +38,9 @@ def look(source: LensSource) -> LensResult:
 
 
 def correlation(thumbnail: np.ndarray, picture: np.ndarray) -> float:
-    """Correlation of the gray levels of a thumbnail and a picture, -1..1, the best of all quarter turns.
+    """Return the correlation of the gray levels of a thumbnail and a picture, -1..1, the best of all quarter turns.
 
-    A thumbnail is stored as the sensor saw it, and one with bars is compared without them, too.
+    A thumbnail is stored in the orientation of the sensor. Because it can have bars, its middle is compared as well.
 
     Args:
         thumbnail: (h, w, 3) uint8 RGB.
@@ -57,7 +57,7 @@ def correlation(thumbnail: np.ndarray, picture: np.ndarray) -> float:
 
 
 def _without_bars(gray: np.ndarray, aspect: float) -> np.ndarray:
-    """Return the middle of a picture, of that width divided by height: bars fill the rest of many thumbnails."""
+    """Return the middle of a picture with the aspect ratio width / height; bars fill the rest of many thumbnails."""
     height, width = gray.shape
     rows, columns = min(height, max(1, round(width / aspect))), min(width, max(1, round(height * aspect)))
     top, left = (height - rows) // 2, (width - columns) // 2
@@ -69,7 +69,7 @@ def _shrunk(gray: np.ndarray) -> np.ndarray:
 
 
 def _correlation(first: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's, of two pictures of a size; 1 where both are flat, 0 where one is."""
+    """Return Pearson's correlation of two pictures of the same size; 1 if both are flat, 0 if one is."""
     spreads = first.std(), other.std()
     if min(spreads) < 1.0:  # gray levels
         return 1.0 if max(spreads) < 1.0 else 0.0

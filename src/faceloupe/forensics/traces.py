@@ -1,4 +1,4 @@
-"""Generator traces: what a file claims about the program that made it, by a table of rules."""
+"""Generator traces: claims of a file about the program that made it, found by a table of rules."""
 
 import re
 import tomllib
@@ -16,7 +16,7 @@ from faceloupe.media.statements import Statement
 
 _RULES = Path(__file__).parent / "data" / "generator-rules.toml"
 CREDENTIALS = "Content Credentials"
-"""Place of the statements that the Content Credentials make; see ``media.statements.Statement`` for the others."""
+"""Structure of statements from Content Credentials; ``media.statements.Statement`` lists the other structures."""
 _SENTENCES = {  # kind of the rule -> severity, sentence
     "generator": (Severity.WARNING, "The file claims that {name} made it ({place}, {key})."),
     "source": (Severity.WARNING, "The file claims that {name} ({place}, {key})."),
@@ -25,24 +25,24 @@ _SENTENCES = {  # kind of the rule -> severity, sentence
     "encoder": (Severity.INFO, "The file claims that {name} encoded it ({place}, {key})."),
 }
 UNNAMED = "unnamed generator"
-"""Generator of a file that claims to be generated and does not name by what."""
+"""Name of the generator if the file claims to be generated but does not name the generator."""
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One row of the table.
 
     Attributes:
-        id: stable, in reports after ``traces.``.
-        name: of the program, or what the file claims.
-        kind: ``generator``, ``source`` (it states synthetic content), ``editor``, ``developer`` (of raw data) or
+        id: stable id; reports state it after the prefix ``traces.``.
+        name: name of the program, or the claim of the file.
+        kind: ``generator``, ``source`` (the file states synthetic content), ``editor``, ``developer`` (of raw data) or
             ``encoder``.
-        places: structures that carry it; see ``media.statements.Statement``.
-        key: pattern that the whole name of the statement must match, in either case.
-        value: pattern that must be in its value.
-        source: where the form is documented or written.
-        examples: place -> statements of a file that it must fire on; fixtures of the tests are made from these.
-        with_key: pattern of another statement that must be there as well, at the same place; empty for none.
-        with_value: pattern that must be in its value.
+        places: structures of the file that can contain the statement; see ``media.statements.Statement``.
+        key: pattern that must match the whole key of the statement, ignoring case.
+        value: pattern that must occur in the value of the statement.
+        source: the document or code in which the form of the statement is defined.
+        examples: place -> statements of a file on which the rule must fire; the tests make their files from these.
+        with_key: pattern for the key of another required statement in one of the places; empty for none.
+        with_value: pattern that must occur in the value of that statement.
         details: name -> pattern, whose first group is quoted from the value.
     """
 
@@ -60,7 +60,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """A rule that fired, and the statement it fired on."""
+    """A rule that fired, and the statement on which it fired."""
 
     rule: Rule
     statement: Statement
@@ -74,7 +74,7 @@ def rules() -> tuple[Rule, ...]:
 
 
 def traces(source: LensSource) -> tuple[Trace, ...]:
-    """List the rules that fire on a file, each on its first statement.
+    """Return the rules that fire on a file, each with the first statement that it matches.
 
     Raises:
         EvidenceError: the file cannot be read.
@@ -89,7 +89,7 @@ def traces(source: LensSource) -> tuple[Trace, ...]:
 
 
 def _of_credentials(source: LensSource) -> Iterator[Statement]:
-    """Statements of intact credentials; those of broken ones count for nothing."""
+    """Yield the statements of intact credentials; broken credentials are ignored."""
     credentials = source.credentials
     if credentials.state in ("trusted", "untrusted"):
         values = [("claim_generator", credentials.claim_generator), ("signer", credentials.signer)]
@@ -110,7 +110,7 @@ def _matching(places: tuple[str, ...], key: str, value: str, statements: tuple[S
 
 
 def generator(source: LensSource) -> str | None:
-    """Name the generator that a file claims to be made with; None where it claims none.
+    """Return the generator that a file claims to be made with; None if it claims none.
 
     Raises:
         EvidenceError: the file cannot be read.
@@ -125,8 +125,8 @@ def generator(source: LensSource) -> str | None:
     return UNNAMED if any(trace.rule.kind == "source" for trace in fired) else None
 
 
-def look(source: LensSource) -> LensResult:
-    """Hold the statements of a file against the rules.
+def examine(source: LensSource) -> LensResult:
+    """Match the statements of a file against the rules.
 
     Raises:
         EvidenceError: the file cannot be read.

@@ -20,9 +20,9 @@ class TrustList:
 
     Attributes:
         anchors: the certificates, PEM.
-        name: of the list, for people.
-        sha256: of its file.
-        certificates: how many it holds.
+        name: name of the list, for people.
+        sha256: hash of the file.
+        certificates: number of certificates.
     """
 
     anchors: str
@@ -33,15 +33,15 @@ class TrustList:
     @classmethod
     @cache
     def bundled(cls) -> "TrustList":
-        """Read the list of the C2PA that comes with FaceLoupe."""
+        """Read the C2PA trust list that comes with FaceLoupe."""
         return cls._of(_BUNDLED.read_bytes(), f"C2PA trust list of {_BUNDLED_DATE}")
 
     @classmethod
     def named(cls, path: Path) -> "TrustList":
-        """Read a list that the examiner names.
+        """Read a trust list from a file that the examiner chose.
 
         Raises:
-            UsageError: it cannot be read, or is not a list of certificates.
+            UsageError: the file cannot be read, or is not a list of certificates.
         """
         try:
             if path.stat().st_size > _LARGEST:

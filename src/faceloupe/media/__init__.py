@@ -1,1 +1,1 @@
-"""From a file to hashed, decoded pixels."""
+"""Hashing, identification and decoding of image and video files."""

@@ -1,4 +1,4 @@
-"""Animated GIF, PNG, WebP and AVIF: their frames as a browser shows them, decoded one at a time."""
+"""Animated GIF, PNG, WebP and AVIF files: their frames as a browser shows them, decoded one at a time."""
 
 import io
 from collections.abc import Callable, Generator
@@ -12,41 +12,41 @@ from PIL import Image
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media.frame_index import FrameIndex
-from faceloupe.media.frame_source import DAMAGED, LUMA_SHAPE, DecodedFrame, FrameSource, VideoFacts, guarded
+from faceloupe.media.frame_source import DAMAGED, LUMA_SHAPE, DecodedFrame, FrameSource, VideoFacts, decoder_errors
 from faceloupe.media.image import shown_frame
 
 _PILLOW_NAMES = {"GIF": "GIF", "PNG": "PNG", "WebP": "WEBP", "AVIF": "AVIF"}
 _MOST_FRAMES = 20_000
-_TICKS = 1000  # a second
-_SHORTEST_MS, _DEFAULT_MS = 11, 100  # browsers show what is to last 10 ms or less for 100
+_TICKS = 1000  # per second
+_SHORTEST_MS, _DEFAULT_MS = 11, 100  # browsers show frames of 10 ms or less for 100 ms
 
 
 class Animation(FrameSource):
-    """A picture file that moves."""
+    """An animated picture file."""
 
     def __init__(
         self, stream: BinaryIO, format_name: str, *, max_pixels: int, check: Callable[[], None] = lambda: None
     ) -> None:
-        """Open an animation, and decode it once for its times.
+        """Open an animation, and decode it once to read the times of its frames.
 
         Args:
-            stream: of the file.
-            format_name: the format that its first bytes show: GIF, PNG, WebP or AVIF.
+            stream: the open file.
+            format_name: format detected from its first bytes: GIF, PNG, WebP or AVIF.
             max_pixels: largest width times height.
-            check: called for every frame, now and in walks; what it raises of our own errors ends the work.
+            check: called for every frame, now and in walks; a ``FaceLoupeError`` that it raises ends the work.
 
         Raises:
-            EvidenceError: too large, without frames, or damaged beyond reading.
+            EvidenceError: the animation is too large, has no frames, or is damaged beyond reading.
         """
         super().__init__(format_name, check)
         stream.seek(0)
         self._content = stream.read()
-        with guarded(format_name):
+        with decoder_errors(format_name):
             image = self._opened()
             width, height = image.size
             if width * height > max_pixels:
                 raise EvidenceError(f"The video is {width} x {height} pixels; the limit is {max_pixels:,} pixels.")
-            self._first = 1 if getattr(image, "default_image", False) else 0  # a PNG's, for what cannot show movement
+            self._first = 1 if getattr(image, "default_image", False) else 0  # skips a PNG's separate default picture
             starts, whole = self._starts(image)
             if len(starts) < 2:
                 raise EvidenceError(DAMAGED.format(format_name))
@@ -70,7 +70,7 @@ class Animation(FrameSource):
                 frame = image.copy()
             except MemoryError:
                 raise
-            except Exception:  # noqa: BLE001 - a damaged frame raises anything, and so do all that build upon it
+            except Exception:  # noqa: BLE001 - a damaged frame, and all that depend on it, can raise anything
                 self.damaged_packets += 1
                 self.unreadable += [target for target in targets if target >= index]
                 return
@@ -78,14 +78,14 @@ class Animation(FrameSource):
             yield DecodedFrame(index, self.time(index), luma, index in wanted, frame.size, partial(self._shown, frame))
 
     def _shown(self, frame: Image.Image) -> np.ndarray:
-        with guarded(self._format_name):
+        with decoder_errors(self._format_name):
             return shown_frame(frame, self._content, self._format_name)[0]
 
     def _opened(self) -> Image.Image:
         return Image.open(io.BytesIO(self._content), formats=[_PILLOW_NAMES[self._format_name]])
 
     def _starts(self, image: Image.Image) -> tuple[list[int], bool]:
-        """Milliseconds at which each frame starts, and at which the last one ends; whether all could be read."""
+        """Return the start of each frame and the end of the last, in ms, and whether all frames could be read."""
         starts = [0]
         frames = getattr(image, "n_frames", 1)
         for number in range(self._first, min(frames, _MOST_FRAMES + self._first)):
@@ -93,10 +93,10 @@ class Animation(FrameSource):
             try:
                 image.seek(number)
                 if self._format_name in ("WebP", "AVIF"):
-                    image.load()  # they know how long a frame lasts when it is decoded
+                    image.load()  # the duration of a frame is known after decoding
             except MemoryError:
                 raise
-            except Exception:  # noqa: BLE001 - likewise
+            except Exception:  # noqa: BLE001 - see ``_walk``
                 return starts, False
             lasts = int(image.info.get("duration") or 0)
             starts.append(starts[-1] + (lasts if lasts >= _SHORTEST_MS else _DEFAULT_MS))

@@ -1,4 +1,4 @@
-"""Boxes of AVIF and HEIC files (ISO/IEC 14496-12, 23008-12): what their decoders keep to themselves."""
+"""Boxes of AVIF and HEIC files (ISO/IEC 14496-12, 23008-12), read for data that the decoders do not expose."""
 
 import struct
 from collections.abc import Iterator
@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _MOST_BOXES = 20_000
-FULL = 4  # bytes of version and flags
+FULL = 4  # bytes of the version and the flags of a full box
 
 
 class Malformed(Exception):
-    """The boxes do not follow their own rules."""
+    """The boxes violate their format."""
 
 
 @dataclass(frozen=True, slots=True)
 class MainPicture:
-    """What the boxes say of the main picture, and of the data of all.
+    """Properties of the main picture, and whether the data of all items is complete.
 
     Attributes:
-        cicp: color primaries and transfer characteristics, H.273; None where none are stated.
-        quarters: turns of 90 degrees clockwise that show it upright (irot).
-        mirror: axis of the mirroring after that (imir): 0 exchanges top and bottom, 1 left and right; None where none.
+        cicp: color primaries and transfer characteristics (H.273); None if the file states none.
+        quarters: clockwise turns of 90 degrees that show the picture upright (irot).
+        mirror: axis of the mirroring after the turns (imir): 0 exchanges top and bottom, 1 left and right; None without
+            mirroring.
         whole: whether the data of every item lies within the file.
     """
 
@@ -31,10 +32,10 @@ class MainPicture:
 
 
 def read(content: bytes) -> MainPicture:
-    """Read the boxes of a file.
+    """Read the properties of the main picture from the boxes of a file.
 
     Raises:
-        Malformed: they cannot be read.
+        Malformed: the boxes cannot be read.
     """
     try:
         return _read(memoryview(content))
@@ -46,7 +47,7 @@ def _read(content: memoryview) -> MainPicture:
     meta = next((body[FULL:] for kind, body in walk(content) if kind == b"meta"), None)
     if meta is None:
         return MainPicture()
-    parts = dict(reversed(list(walk(meta))))  # of several of one kind, the first counts
+    parts = dict(reversed(list(walk(meta))))  # the first box of each kind counts
     located = extents(parts[b"iloc"]) if b"iloc" in parts else ()
     whole = all(extent.offset + extent.length <= len(content) for extent in located if extent.in_file)
     if b"pitm" not in parts or b"iprp" not in parts:
@@ -70,7 +71,7 @@ def _read(content: memoryview) -> MainPicture:
 
 
 def walk(within: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and body of each box; that of the last one may be cut short."""
+    """Yield the kind and the body of each box; the body of the last box may be cut short."""
     offset = 0
     for _ in range(_MOST_BOXES):
         if offset + 8 > len(within):
@@ -89,7 +90,7 @@ def walk(within: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def file_boxes(file: BinaryIO, offset: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind of each box of a file too large to be read whole, where its body starts, and the size of that."""
+    """Yield the kind, the body offset and the body size of each box of a file that is too large to read as a whole."""
     for _ in range(_MOST_BOXES):
         if offset + 8 > end:
             return
@@ -110,7 +111,7 @@ def uint(data: memoryview, offset: int, size: int) -> int:
     """Return the big-endian number of ``size`` bytes at ``offset``.
 
     Raises:
-        IndexError: it is cut short.
+        IndexError: the data ends before the number does.
     """
     part = data[offset : offset + size]
     if len(part) < size:
@@ -119,10 +120,10 @@ def uint(data: memoryview, offset: int, size: int) -> int:
 
 
 def associations(body: memoryview) -> Iterator[tuple[int, int]]:
-    """Ids of items, and numbers from 1 of their properties, from the body of ``ipma``.
+    """Yield each item id with the number (from 1) of one of its properties, from the body of ``ipma``.
 
     Raises:
-        IndexError: it is cut short.
+        IndexError: the body is cut short.
     """
     version, wide = body[0], body[3] & 1
     of_id, step = 2 if version < 1 else 4, 2 if wide else 1
@@ -137,11 +138,12 @@ def associations(body: memoryview) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A part of the data of an item.
+    """A contiguous part of the data of an item.
 
     Attributes:
         item: id of the item.
-        in_file: whether ``offset`` counts from the start of the file; else from elsewhere in its boxes.
+        in_file: whether ``offset`` counts from the start of the file; otherwise it counts from another position in the
+            boxes.
         offset, length: bytes.
     """
 
@@ -155,7 +157,7 @@ def extents(body: memoryview) -> Iterator[Extent]:
     """Yield the extents of all items, from the body of ``iloc``.
 
     Raises:
-        IndexError: it is cut short.
+        IndexError: the body is cut short.
     """
     version = body[0]
     of_offset, of_length = body[FULL] >> 4, body[FULL] & 15
@@ -171,7 +173,7 @@ def extents(body: memoryview) -> Iterator[Extent]:
         base = uint(body, position + 2, of_base)
         count = uint(body, position + 2 + of_base, 2)
         position += 4 + of_base
-        for _ in range(count if of_index + of_offset + of_length else min(count, 1)):  # those of no bytes are alike
+        for _ in range(count if of_index + of_offset + of_length else min(count, 1)):  # empty entries are all equal
             offset = uint(body, position + of_index, of_offset)
             length = uint(body, position + of_index + of_offset, of_length)
             position += of_index + of_offset + of_length

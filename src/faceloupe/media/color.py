@@ -1,17 +1,17 @@
-"""Color: from the encoding that a file states to what an ordinary screen shows, sRGB.
+"""Conversion of colors from the encoding that a file states to sRGB, which an ordinary screen shows.
 
-Stated are code points of ITU-T H.273 (CICP), or chromaticities and an exponent (PNG). The curves are fixed, so that a
-picture comes out the same whatever its content:
+Files state code points of ITU-T H.273 (CICP), or chromaticities and an exponent (PNG). The curves are fixed and do not
+depend on the content of the picture:
 
-- PQ and HLG are decoded as ITU-R BT.2100 says (tables 4 and 5), HLG for a screen of 1000 cd/m2 (system gamma 1.2).
+- PQ and HLG are decoded by ITU-R BT.2100 (tables 4 and 5), HLG for a screen of 1000 cd/m2 (system gamma 1.2).
 - 203 cd/m2, the reference white of ITU-R BT.2408, becomes the white of sRGB.
-- What is brighter is compressed: up to 0.9 of white nothing changes; from there the largest channel follows the curve
-  of Reinhard et al. 2002 ("Photographic tone reproduction for digital images", equation 4), which starts with slope 1
-  and takes 1000 cd/m2 to white. The other channels are scaled with it, so that no hue changes.
-- Primaries are converted in linear light; another white is adapted to that of sRGB (Bradford). What lies outside of
-  sRGB is cut off.
+- Brighter light is compressed. Up to 0.9 of white, nothing changes. Above, the largest channel follows the curve of
+  Reinhard et al. 2002 ("Photographic tone reproduction for digital images", equation 4), which starts with slope 1 and
+  maps 1000 cd/m2 to white. The other channels are scaled by the same factor, so that hues do not change.
+- Primaries are converted in linear light. Other white points are adapted to that of sRGB (Bradford). Colors outside of
+  sRGB are clipped.
 
-Transfer functions for standard screens (BT.709, BT.601, BT.2020) are shown as sRGB, as browsers do.
+Transfer functions for standard screens (BT.709, BT.601, BT.2020) are treated as sRGB, as browsers do.
 """
 
 from collections.abc import Callable
@@ -46,8 +46,8 @@ _REFERENCE_WHITE, _PEAK = 203.0, 1000.0  # cd/m2
 _KNEE = 0.9
 _HLG_GAMMA = 1.2
 _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
-_SAME = 0.002  # two chromaticities that differ by no more are the same one, rounded otherwise
-_BAND = 1 << 18  # pixels that are converted at once: the whole of a large picture would not fit as numbers
+_SAME = 0.002  # chromaticities that differ by no more are equal except for rounding
+_BAND = 1 << 18  # pixels that are converted at once: as floats, a large picture would need too much memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class Encoding:
     """How colors are encoded in 8 bits.
 
     Attributes:
-        linear: (256,) float32, the linear light of each value; 1 is the white of sRGB, what is brighter is larger.
-        primaries: of the three channels, and white.
-        color: what is done to its primaries, as text; None where they are those of sRGB.
-        transfer: what is done to its brightness, as text; None where it is that of sRGB.
-        scene: whether ``linear`` is light of the scene, 0..1, that HLG's system gamma still has to show.
-        bright: whether more than white can be stored, so that it has to be compressed.
+        linear: (256,) float32, linear light of each value; 1 is the white of sRGB, brighter light is larger.
+        primaries: chromaticities of white and of the three channels.
+        color: conversion of the primaries, as text; None if they are those of sRGB.
+        transfer: conversion of the brightness, as text; None if it is that of sRGB.
+        scene: whether ``linear`` is scene light, 0..1, to which the system gamma of HLG must still be applied.
+        bright: whether light brighter than white can be stored, so that it must be compressed.
     """
 
     linear: np.ndarray
@@ -71,7 +71,7 @@ class Encoding:
     bright: bool = False
 
     def to_srgb(self, rgb: np.ndarray) -> np.ndarray:
-        """Convert to what an ordinary screen shows.
+        """Convert stored values to sRGB.
 
         Args:
             rgb: (H, W, 3) uint8.
@@ -96,10 +96,10 @@ class Encoding:
 
 
 def from_cicp(primaries: int, transfer: int) -> Encoding | None:
-    """Return the encoding that code points of H.273 state; None where it is sRGB, or shown as such.
+    """Return the encoding that code points of H.273 state; None if it is sRGB, or shown as sRGB.
 
     Raises:
-        ValueError: they are reserved.
+        ValueError: a code point is reserved.
     """
     if primaries not in _PRIMARIES:
         raise ValueError(f"color primaries {primaries}")
@@ -120,10 +120,10 @@ def from_cicp(primaries: int, transfer: int) -> Encoding | None:
 
 
 def from_png(exponent: float, chromaticities: Chromaticities) -> Encoding | None:
-    """Return the encoding that a PNG's gAMA and cHRM state; None where that is sRGB.
+    """Return the encoding that gAMA and cHRM of a PNG state; None if it is sRGB.
 
     Args:
-        exponent: of gAMA: stored values are linear light to this power.
+        exponent: value of gAMA: stored values are linear light to this power.
         chromaticities: x and y of white, red, green and blue (CIE 1931), from cHRM.
 
     Raises:
@@ -139,7 +139,7 @@ def from_png(exponent: float, chromaticities: Chromaticities) -> Encoding | None
 
 
 def gamma_table(exponent: float) -> tuple[np.ndarray, str]:
-    """Return how browsers show a PNG that states gAMA without cHRM, and a description of it.
+    """Return the conversion that browsers apply to a PNG with gAMA but without cHRM, and its description.
 
     The table is (256,) uint8, from stored to shown values, for a screen of gamma 2.2.
     """
@@ -147,7 +147,7 @@ def gamma_table(exponent: float) -> tuple[np.ndarray, str]:
 
 
 def is_screen_gamma(exponent: float) -> bool:
-    """Whether a PNG's gAMA is that of an ordinary screen, 1/2.2, within the 5 % that libpng lets pass."""
+    """Return whether gAMA of a PNG is that of an ordinary screen, 1/2.2, within the 5 % that libpng tolerates."""
     return abs(exponent * 2.2 - 1.0) < 0.05
 
 
@@ -160,19 +160,19 @@ def _sampled(curve: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
 
 
 def _srgb(value: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1: stored value, 0..1, to linear light."""
+    """Return the linear light of stored values, both 0..1 (IEC 61966-2-1)."""
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
 def _pq(value: np.ndarray) -> np.ndarray:
-    """BT.2100, table 4: stored value, 0..1, to cd/m2."""
+    """Return the luminance in cd/m2 of stored values, 0..1 (BT.2100, table 4)."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     root = value ** (1 / m2)
     return 10000.0 * (np.maximum(root - c1, 0.0) / (c2 - c3 * root)) ** (1 / m1)
 
 
 def _hlg(value: np.ndarray) -> np.ndarray:
-    """BT.2100, table 5: stored value, 0..1, to light of the scene, 0..1."""
+    """Return the scene light of stored values, both 0..1 (BT.2100, table 5)."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(value <= 0.5, value**2 / 3, (np.exp((value - c) / a) + b) / 12)
 
@@ -193,14 +193,14 @@ _CURVES: dict[int, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {  # H.273,
 
 @lru_cache
 def _from_linear() -> np.ndarray:
-    """Table of 65,536 values of linear light to sRGB, uint8."""
+    """Return the table that converts 65,536 levels of linear light to sRGB, uint8."""
     light = np.arange(65536) / 65535.0
     stored = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return (255.0 * stored).round().astype(np.uint8)
 
 
 def _compress(light: np.ndarray) -> None:
-    """Bring what is brighter than the knee below white, in place; see above."""
+    """Compress light above the knee, in place, as the docstring of the module describes."""
     largest = light.max(-1, keepdims=True)
     over = np.maximum(largest - _KNEE, 0.0) / (1 - _KNEE)
     most = (_PEAK / _REFERENCE_WHITE - _KNEE) / (1 - _KNEE)
@@ -213,10 +213,10 @@ def _alike(first: Chromaticities, second: Chromaticities) -> bool:
 
 
 def _to_xyz(primaries: Chromaticities) -> np.ndarray:
-    """(3, 3) matrix from linear light to XYZ (SMPTE RP 177).
+    """Return the (3, 3) matrix from linear light to XYZ (SMPTE RP 177).
 
     Raises:
-        ValueError: these primaries do not span a color space.
+        ValueError: the primaries do not span a color space.
     """
     white, *columns = (np.array([x, y, 1.0 - x - y]) for x, y in zip(primaries[::2], primaries[1::2], strict=True))
     corners = np.stack(columns, 1)
@@ -226,7 +226,7 @@ def _to_xyz(primaries: Chromaticities) -> np.ndarray:
 
 
 def _matrix(primaries: Chromaticities) -> np.ndarray:
-    """(3, 3) float32 matrix from linear light in these primaries to linear sRGB."""
+    """Return the (3, 3) float32 matrix from linear light in these primaries to linear sRGB."""
     source, target = _to_xyz(primaries), _to_xyz(SRGB_PRIMARIES)
     cones = (_BRADFORD @ target.sum(1)) / (_BRADFORD @ source.sum(1))
     adapted = np.linalg.inv(_BRADFORD) @ np.diag(cones) @ _BRADFORD

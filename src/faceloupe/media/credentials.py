@@ -1,7 +1,7 @@
-"""Content Credentials (C2PA) of a file, checked without a network.
+"""Content Credentials (C2PA) of a file, checked without network access.
 
-The library goes to the network by default, and ignores settings that it does not know: the settings below are held by a
-test with a listener. Its work runs in the decoder's process, which has no network to begin with.
+The library uses the network by default, and ignores unknown settings. A test with a listener checks the settings below.
+The library also runs in the decoder process, which has no network.
 """
 
 import io
@@ -17,7 +17,7 @@ OFFLINE = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
     "core": {"allowed_network_hosts": []},
 }
-TYPES = {  # format -> media type that the library knows it by
+TYPES = {  # format -> media type in the library
     "JPEG": "image/jpeg",
     "PNG": "image/png",
     "WebP": "image/webp",
@@ -29,7 +29,7 @@ TYPES = {  # format -> media type that the library knows it by
     "QuickTime": "video/quicktime",
     "AVI": "video/x-msvideo",
 }
-_TAMPERED = {  # C2PA specification 2.1, 15.2: the signed content and what is there differ
+_TAMPERED = {  # C2PA specification 2.1, 15.2: the file differs from the signed content
     "claimSignature.mismatch",
     "assertion.dataHash.mismatch",
     "assertion.bmffHash.mismatch",
@@ -46,9 +46,9 @@ class Action(msgspec.Struct, frozen=True):
     """One step in the making of a file, as its manifest states it.
 
     Attributes:
-        name: such as ``c2pa.created``.
-        source_type: last part of its IPTC digital source type; empty where none is stated.
-        agent: software that did it; empty likewise.
+        name: name of the step, such as ``c2pa.created``.
+        source_type: last part of its IPTC digital source type; empty if none is stated.
+        agent: software that performed the step; empty if none is stated.
     """
 
     name: str
@@ -57,20 +57,20 @@ class Action(msgspec.Struct, frozen=True):
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What the Content Credentials of a file state, and whether they hold.
+    """Statements of the Content Credentials of a file, and whether they are valid.
 
     Attributes:
-        state: ``none``; ``trusted`` intact, and its signer is on the list; ``untrusted`` intact, and its signer is not;
-            ``tampered`` the content or the claim differs from what was signed; ``invalid`` broken otherwise; ``remote``
-            the file only points to credentials elsewhere, which are never fetched.
-        signer: organization and name in the signing certificate; empty where there is none.
-        signed: time of the signature, as stated; empty where none is stated.
+        state: ``none``; ``trusted`` (intact, and the signer is on the list); ``untrusted`` (intact, but the signer is
+            not on the list); ``tampered`` (the content or the claim differs from the signed one); ``invalid`` (broken
+            in another way); or ``remote`` (the file only points to credentials elsewhere, which are never fetched).
+        signer: organization and name in the signing certificate; empty if there is none.
+        signed: time of the signature, as stated; empty if none is stated.
         claim_generator: software that made the claim.
-        actions: of the active manifest.
-        ingredients: title of each file that it was made from.
+        actions: actions of the active manifest.
+        ingredients: titles of the files that the file was made from.
         failures: codes of the checks that failed.
-        address: where the credentials lie, if that is elsewhere.
-        problem: why they could not be read; empty where they could.
+        address: address of remote credentials; empty for other states.
+        problem: why the credentials could not be read; empty if they could.
     """
 
     state: str
@@ -88,17 +88,17 @@ def read(file: BinaryIO, file_format: str, *, anchors: str, sidecar: bytes = b""
     """Read and check the Content Credentials of a file.
 
     Args:
-        file: its bytes.
-        file_format: the format that its first bytes show.
-        anchors: certificates (PEM) of those whose signers are trusted.
-        sidecar: a manifest that lies beside the file; it then takes the place of one inside.
+        file: the open file.
+        file_format: format detected from its first bytes.
+        anchors: certificates (PEM) of the authorities whose signers are trusted.
+        sidecar: manifest stored beside the file; it replaces a manifest inside the file.
     """
     if file_format not in TYPES or not (sidecar or _file_may_hold(file)):
         return Credentials("none")
-    import c2pa  # takes longer to load than all else here, and few files need it
+    import c2pa  # imported here: it loads slowly, and few files need it
 
     try:
-        # Made here and not once: it does not survive a fork.
+        # Made for each call, because a context does not survive a fork.
         context = c2pa.Context.from_dict(OFFLINE | {"trust": {"trust_anchors": anchors}})
         if sidecar:
             reader = c2pa.Reader(TYPES[file_format], file, sidecar, context=context)
@@ -125,18 +125,18 @@ def _file_may_hold(file: BinaryIO) -> bool:
 
 
 def may_hold(content: bytes | mmap.mmap) -> bool:
-    """Tell whether a file may hold a manifest store, whose label is ``c2pa``, or XMP that points to one.
+    """Return whether a file may hold a manifest store, whose label is ``c2pa``, or XMP that points to one.
 
     Args:
-        content: of the file.
+        content: bytes of the file.
 
     Returns:
-        False where it holds neither for sure; True decides nothing.
+        False if the file certainly holds neither; True is not conclusive.
     """
     return content.find(b"c2pa") >= 0 or content.find(b"provenance") >= 0
 
 
-_Json = dict[str, Any]  # of the C2PA library, in a form of its own that any file may lack parts of
+_Json = dict[str, Any]  # from the C2PA library; any part may be missing
 
 
 def _credentials(store: _Json) -> Credentials:
@@ -174,7 +174,7 @@ def _actions(manifest: _Json) -> Iterator[Action]:
 
 
 def _agent(agent: object) -> str:
-    """Return a software agent as text: it is stored as a text, or as a name with a version."""
+    """Return a software agent as text; manifests store it as text, or as a name with a version."""
     if isinstance(agent, dict):
         return " ".join(filter(None, (_text(agent.get("name")), _text(agent.get("version")))))
     return _text(agent)

@@ -1,4 +1,4 @@
-"""What a picture file holds besides its picture, and viewers do not show: in its boxes, or behind it."""
+"""Content of a picture file besides its picture that viewers do not show: in its boxes, or behind the picture."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -11,23 +11,23 @@ from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
 from faceloupe.media.formats import IMAGE_FORMATS, VIDEO_FORMATS, jpeg_extent, sniff
 from faceloupe.media.heif_items import as_main_picture, embedded_pictures
 
-_HEAD_SEARCHED = 1 << 17  # bytes of a picture in which its metadata is looked for
-_PROBED = 1 << 12  # bytes that tell the format of what lies there
+_HEAD_SEARCHED = 1 << 17  # first bytes of a picture that are searched for metadata
+_PROBED = 1 << 12  # bytes that are read to detect the format of a piece
 _MOST = 100  # pieces that are listed
 _MEDIA_STARTS = (b"\xff\xd8\xff", b"ftyp", b"\x89PNG\r\n\x1a\n")
-_FTYP_BEFORE = 4  # bytes of a box in front of its kind
+_FTYP_BEFORE = 4  # bytes of a box before its kind
 _PLAIN_PADDING = b"\x00\xff\n\r "
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedItem:
-    """Content of a picture file besides its picture, and how it becomes a file of its own.
+    """Content of a picture file besides its picture, and how to extract it as a separate file.
 
     Attributes:
-        content: what it is, and where.
-        is_file: whether it can be examined as a picture or a video of its own.
-        edits: of a picture in HEIC or AVIF, which is no file by itself: where bytes of a copy of the file are written
-            over, and with what, to make it the main picture; none where the content is copied as it is.
+        content: kind and position of the content.
+        is_file: whether the extracted file can be examined as a picture or a video.
+        edits: for a picture in HEIC or AVIF, which is not a complete file: offsets in a copy of the file, and the bytes
+            to write there, to make it the main picture; empty if the content is copied unchanged.
     """
 
     content: EmbeddedContent
@@ -36,17 +36,17 @@ class EmbeddedItem:
 
 
 def find(content: bytes, file_format: str) -> tuple[EmbeddedContent, ...]:
-    """List what lies in the file besides its picture: what HEIC and AVIF list of it, then what lies behind the picture.
+    """List the content of a file besides its picture: first the pictures listed by HEIC and AVIF, then data behind it.
 
     Args:
-        content: of the file.
-        file_format: the format that its first bytes show.
+        content: bytes of the file.
+        file_format: format detected from its first bytes.
     """
     return tuple(item.content for item in items(content, file_format))
 
 
 def items(content: bytes, file_format: str) -> tuple[EmbeddedItem, ...]:
-    """List the same as ``find``, with how each becomes a file of its own."""
+    """List the same content as ``find``, with the data needed to extract each piece as a separate file."""
     listed = []
     for item_id, piece in (embedded_pictures(content) if file_format in ("HEIC", "AVIF") else {}).items():
         edits = as_main_picture(content, item_id)
@@ -62,13 +62,13 @@ def items(content: bytes, file_format: str) -> tuple[EmbeddedItem, ...]:
     return tuple(listed[:_MOST])
 
 
-def taken_out(evidence_file: EvidenceFile, item: EmbeddedItem, *, max_bytes: int) -> EvidenceFile:
-    """Make a file of its own of what lies in another one, whose bytes are only copied.
+def extract_as_file(evidence_file: EvidenceFile, item: EmbeddedItem, *, max_bytes: int) -> EvidenceFile:
+    """Extract content of a file as a separate file. Its bytes are only copied, not decoded.
 
     Args:
-        evidence_file: the file that it lies in.
-        item: listed by ``items`` for that very file.
-        max_bytes: of a picture; see ``evidence_from_bytes``.
+        evidence_file: the file that holds the content.
+        item: item that ``items`` lists for this file.
+        max_bytes: largest picture; see ``evidence_from_bytes``.
 
     Raises:
         EvidenceError: the bytes of the file are not in memory, or the content does not lie within them.
@@ -105,7 +105,7 @@ def _pieces(content: bytes, offset: int, metadata: bytes) -> Iterator[EmbeddedCo
 
 
 def _piece(content: bytes, offset: int, metadata: bytes) -> tuple[str | None, int]:
-    """Kind and end of what starts there; None where that is not known."""
+    """Return the kind and the end of the content at ``offset``; the kind is None if it is not known."""
     file_format = sniff(content[offset : offset + _PROBED])
     if file_format in ("JPEG", "MJPEG"):
         end, _ = jpeg_extent(content, offset)
@@ -122,14 +122,14 @@ def _piece(content: bytes, offset: int, metadata: bytes) -> tuple[str | None, in
     if file_format in ("PNG", "GIF", "WebP", "BMP"):
         try:
             end = _picture_end(content[offset:], file_format)
-        except IndexError:  # it ends before its data does
+        except IndexError:  # the file ends before the picture does
             end = None
         return f"a further picture ({file_format})", len(content) if end is None else offset + end
     return (None, offset) if file_format is None else (f"a file of the format {file_format}", len(content))
 
 
 def _boxes_end(content: bytes, offset: int) -> int:
-    """Return the end of boxes that follow each other (ISO/IEC 14496-12)."""
+    """Return the end of a sequence of boxes (ISO/IEC 14496-12)."""
     while offset + 8 <= len(content):
         size = int.from_bytes(content[offset : offset + 4])
         if size == 1 and offset + 16 <= len(content):
@@ -141,7 +141,7 @@ def _boxes_end(content: bytes, offset: int) -> int:
 
 
 def _picture_end(content: bytes, file_format: str) -> int | None:
-    """Return the place behind the picture; None where it is not known."""
+    """Return the offset behind the picture; None if it is not known."""
     ends: dict[str, Callable[[bytes], int | None]] = {
         "JPEG": lambda data: jpeg_extent(data)[0],
         "PNG": _png_end,
@@ -158,14 +158,14 @@ def _png_end(content: bytes) -> int | None:
     offset = 8
     while offset + 8 <= len(content):
         kind = content[offset + 4 : offset + 8]
-        offset += 12 + int.from_bytes(content[offset : offset + 4])  # with the length, the kind and the checksum
+        offset += 12 + int.from_bytes(content[offset : offset + 4])  # 12 bytes: the length, the kind and the checksum
         if kind == b"IEND":
             return offset
     return None
 
 
 def _heif_end(content: bytes) -> int | None:
-    """Where another file of boxes begins, as the video of a motion photo does."""
+    """Return the start of another file of boxes, such as the video of a motion photo; None if there is none."""
     at = content.find(b"ftyp", 8)
     return at - _FTYP_BEFORE if at >= 0 else None
 

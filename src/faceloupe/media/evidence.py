@@ -1,4 +1,4 @@
-"""What is known of a file that is examined, and its picture as a viewer shows it."""
+"""Facts about an examined file, and its picture as a viewer shows it."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,15 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The file that evidence was taken out of.
+    """The file from which evidence was extracted.
 
     Attributes:
-        name: of that file.
-        sha256: of that file.
-        kind: of the content, see ``EmbeddedContent``; ``offset`` and ``size`` likewise.
-        method: how its bytes were made from those of that file, as text.
+        name: name of that file.
+        sha256: SHA-256 of that file.
+        kind: kind of the extracted content, see ``EmbeddedContent``.
+        offset: start of the content in that file, bytes.
+        size: size of the content in that file, bytes.
+        method: how the bytes of the evidence were made from the bytes of that file, as text.
     """
 
     name: str
@@ -25,7 +27,7 @@ class Origin:
 
     @property
     def sentence(self) -> str:
-        """The same for people."""
+        """The origin as a sentence for people."""
         return (
             f"Taken out of {self.name} (SHA-256 {self.sha256}): {self.kind}, {self.size:,} bytes from byte "
             f"{self.offset:,}; {self.method}."
@@ -34,11 +36,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Identity of an input file, established before anything decoded it.
+    """Identity of an input file, established before the file is decoded.
 
-    ``width`` and ``height`` are those of the picture as it is meant to be seen (orientation applied), in pixels; None
-    where the file could not be decoded. Times are in seconds, rates in frames per second; None for still images.
-    ``origin`` is None for a file that was given as such.
+    ``width`` and ``height`` are the size of the picture as it is meant to be seen (orientation applied), in pixels;
+    None if the file could not be decoded. Times are in seconds, rates in frames per second; None for still images.
+    ``origin`` is None for a file that was not extracted from another file.
     """
 
     name: str
@@ -56,13 +58,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What was done to show a file as a viewer would, as text; None where nothing was.
+    """Conversions that show a file as a viewer does, as text; None where there was no conversion.
 
     Attributes:
-        orientation: how it was turned or mirrored.
-        color: what its colors were converted from.
-        transfer: how its brightness was encoded, where that was converted by itself.
-        pixel_aspect: the shape of its stored pixels, width to height, where they are not square.
+        orientation: how the picture was turned or mirrored.
+        color: how its colors were converted.
+        transfer: how its brightness was converted, if this was separate from the colors.
+        pixel_aspect: ratio of width to height of its stored pixels, if they are not square.
     """
 
     orientation: str | None = None
@@ -76,11 +78,11 @@ AS_STORED = Shown()
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedContent:
-    """Content that lies in a picture file besides its picture, and that viewers do not show.
+    """Content of a picture file besides its picture that viewers do not show.
 
     Attributes:
-        kind: what it is, as text.
-        offset: where it starts, bytes from the start of the file.
+        kind: description as text.
+        offset: start of the content, bytes from the start of the file.
         size: bytes.
     """
 
@@ -95,13 +97,15 @@ class Picture:
 
     Attributes:
         rgb: (H, W, 3) uint8, sRGB, 0..255, upright.
-        notes: what was done to the stored pixels to arrive there, one sentence each; empty for plain 8-bit RGB.
-        shown: the same as facts.
-        unshown: the color treatment that a viewer may apply and that could not be applied here; empty where none is.
-            No verdict can rest on these pixels.
-        damage: what its data lacks; empty where nothing is known. No verdict ``authentic`` can rest on these pixels.
-        coarse: why fewer levels are left than an ordinary picture has; empty where they are not few. Likewise.
-        embedded: what else the file holds besides its picture.
+        notes: how ``rgb`` was made from the stored pixels, one sentence each; empty for plain 8-bit RGB.
+        shown: the conversions in ``notes`` as separate values.
+        unshown: color conversion that a viewer may apply and that could not be applied here; empty if there is none. No
+            verdict can rest on these pixels.
+        damage: what is missing from its data or damaged; empty if nothing is known. No verdict ``authentic`` can rest
+            on these pixels.
+        coarse: why the picture has fewer levels than an ordinary picture; empty if it has enough. No verdict
+            ``authentic`` can rest on these pixels.
+        embedded: content of the file besides its picture.
     """
 
     rgb: np.ndarray

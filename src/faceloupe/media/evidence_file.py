@@ -1,4 +1,4 @@
-"""EvidenceFile: identity first. A file is hashed before anything decodes it, and its type is read from its bytes."""
+"""EvidenceFile: a file is hashed before anything decodes it, and its type is detected from its bytes."""
 
 import hashlib
 import io
@@ -15,13 +15,13 @@ from faceloupe.media.formats import HEAD_BYTES, VIDEO_FORMATS, media_type, sniff
 from faceloupe.types import Step
 
 _CHUNK = 1024 * 1024
-_UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: controls, format marks, surrogates, line separators
+_UNPRINTABLE_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, format marks, surrogates, line separators
 _CHANGED = "The file changed during the analysis, so no result would match its hash; analyze it again."
 
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Where a file lies, and what its state was when it was hashed."""
+    """Path of a file, and the state of the file when it was hashed."""
 
     path: Path
     state: tuple[int, ...]
@@ -29,13 +29,13 @@ class _Origin:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceFile:
-    """A file taken in: its identity, and a way to the very bytes that were hashed.
+    """The identity of a file, and access to exactly the bytes that were hashed.
 
     Attributes:
-        evidence: name, SHA-256, size, and the format that the first bytes show.
+        evidence: name, SHA-256, size, and the format detected from the first bytes.
         content: the bytes that were hashed; None for an image that is larger than the limit, and for a video on disk,
-            which is read where it lies.
-        origin: of a file on disk.
+            which is read from its path.
+        origin: path and state of a file on disk; None for an upload.
     """
 
     evidence: Evidence
@@ -46,7 +46,8 @@ class EvidenceFile:
         """Open the bytes that were hashed for reading.
 
         Raises:
-            EvidenceError: the file is gone or not what it was when it was hashed.
+            EvidenceError: the file is missing or has changed since it was hashed, or an upload is larger than the
+                limit.
         """
         if self.content is not None:
             return io.BytesIO(self.content)
@@ -59,19 +60,19 @@ class EvidenceFile:
                 f"The file can no longer be opened ({problem.strerror}); restore it and analyze it again."
             ) from problem
         try:
-            self.refuse_changed(stream)
+            self.check_unchanged(stream)
         except EvidenceError:
             stream.close()
             raise
         return stream
 
-    def refuse_changed(self, stream: BinaryIO) -> None:
-        """Check a stream of ``open`` against the state of the file when it was hashed.
+    def check_unchanged(self, stream: BinaryIO) -> None:
+        """Check a stream from ``open`` against the state of the file when it was hashed.
 
-        A file that was deleted after it was opened is still whole: the system keeps it as long as it is open.
+        A file that was deleted after it was opened is still complete: the system keeps its content while it is open.
 
         Raises:
-            EvidenceError: it was written to since.
+            EvidenceError: the file was written to after it was hashed.
         """
         if self.origin is None:  # the bytes are in memory
             return
@@ -90,28 +91,33 @@ class EvidenceFile:
 
 def _state(stream: BinaryIO) -> tuple[int, ...]:
     status = os.fstat(stream.fileno())
-    # The time of change too: that of the content can be put back, by tools that mean no harm as well.
+    # ctime is included because mtime can be reset, which harmless tools do as well.
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_nlink
 
 
 def _linked(now: tuple[int, ...], then: tuple[int, ...]) -> bool:
-    """Whether a file got or lost a name, maybe its last one: that is a change, but not of its bytes."""
+    """Return whether the file only got or lost a name, maybe its last one.
+
+    Then the link count differs, but not the size and the modification time.
+    """
     return now[:4] == then[:4] and now[5] != then[5]
 
 
 def printable_name(name: str) -> str:
     """Return a file name for a report: control and direction marks and undecodable bytes are replaced by U+FFFD."""
     text = name.encode("utf-8", "replace").decode("utf-8")
-    return "".join("\ufffd" if unicodedata.category(character) in _UNSHOWN else character for character in text)
+    return "".join(
+        "\ufffd" if unicodedata.category(character) in _UNPRINTABLE_CATEGORIES else character for character in text
+    )
 
 
 def open_evidence(path: Path, *, max_bytes: int, step: Step | None = None) -> EvidenceFile:
-    """Read a file once: hash it, and keep the bytes of an image within the limit. The file is only ever read.
+    """Hash a file in a single read, and keep its bytes if it is an image within the limit. It is never written.
 
     Args:
-        path: of a regular file.
-        max_bytes: of an image; videos are read where they lie, and may be of any length.
-        step: called with the share that is hashed, 0..1; what it raises ends the work.
+        path: path of a regular file.
+        max_bytes: largest image that is kept; a video is read from disk and may have any size.
+        step: called with the share that is hashed, 0..1; an exception that it raises ends the work.
 
     Raises:
         UsageError: the path is missing, not a regular file, or unreadable.
@@ -133,7 +139,7 @@ def open_evidence(path: Path, *, max_bytes: int, step: Step | None = None) -> Ev
 
 
 def evidence_from_bytes(content: bytes, name: str, *, max_bytes: int) -> EvidenceFile:
-    """Take in an upload: the same as ``open_evidence`` for bytes that are in memory already."""
+    """Return the evidence file of an upload: like ``open_evidence``, for bytes that are in memory already."""
     evidence = _identity(hashlib.sha256(content).hexdigest(), len(content), content[:HEAD_BYTES], printable_name(name))
     return EvidenceFile(evidence, content if len(content) <= max_bytes else None)
 

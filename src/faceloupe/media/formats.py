@@ -1,4 +1,4 @@
-"""Which format the first bytes of a file show, and whether that is a picture or a video. Names of files never count."""
+"""Detection of the format of a file, and of pictures and videos, by its first bytes. File names are never used."""
 
 import struct
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from itertools import islice
 from typing import Literal
 
 MediaType = Literal["image", "video"]
-HEAD_BYTES = 4 << 20  # of a file, that tell its format and whether it holds a picture or a moving one
+HEAD_BYTES = 4 << 20  # read to detect the format of a file, and whether its picture is animated
 IMAGE_FORMATS = frozenset({"JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "AVIF", "HEIC"})
 VIDEO_FORMATS = frozenset(
     {"MP4", "QuickTime", "Matroska", "MPEG", "MPEG-TS", "MPEG-4", "AVI", "ASF", "FLV", "Ogg", "MXF", "DV", "IVF"}
     | {"H.264", "H.265", "MJPEG"}
 )
-ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WebP", "AVIF", "HEIC"})  # pictures whose files may also hold a moving one
+ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WebP", "AVIF", "HEIC"})  # picture formats that can also be animated
 RAW_ADVICE = "a camera RAW file ({}): develop it, or extract its JPEG"
-_UNREADABLE = {  # formats that are known by name only -> what the file is, and what to do with it
+_UNREADABLE = {  # formats that are detected but cannot be read -> what the file is, and what to do with it
     **{name: RAW_ADVICE.format(name) for name in ("CR2", "CR3", "NEF", "ARW", "DNG", "PEF", "SRW", "ORF", "RW2")},
     **{name: RAW_ADVICE.format(name) for name in ("RAF", "X3F", "TIFF-based RAW")},
     "JPEG XL": "a JPEG XL picture, which cannot be read here: convert it to PNG",
@@ -76,19 +76,19 @@ _SIGNATURES = (
     (b"\x00\x05\x16\x07\x00\x02\x00\x00", "Apple metadata"),
 )
 _TIFF_HEADS = {b"II*\x00": "<", b"MM\x00*": ">", b"II+\x00": "<", b"MM\x00+": ">"}
-_OLD_QUICKTIME = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}  # first atoms of files from before brands
-_TS_SIZES, _TS_SYNC, _TS_RUN = (188, 192, 204), 0x47, 5  # bytes of a packet, its first, and packets in a row
-_STREAM_PICTURES = 3  # pictures of one size in a row that make a stream of JPEGs a video
-_CFA, _PHOTOMETRIC, _MAKE, _SUBFOLDERS, _DNG_VERSION = 32803, 262, 271, 330, 50706  # TIFF: tags, and a value of one
+_OLD_QUICKTIME = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}  # first atoms of files older than brands
+_TS_SIZES, _TS_SYNC, _TS_RUN = (188, 192, 204), 0x47, 5  # packet sizes, sync byte, packets in a row to check
+_STREAM_PICTURES = 3  # pictures of one size in a row, from which a stream of JPEGs counts as a video
+_CFA, _PHOTOMETRIC, _MAKE, _SUBFOLDERS, _DNG_VERSION = 32803, 262, 271, 330, 50706  # TIFF: a photometric value, tags
 _RAW_MAKES = {"nikon": "NEF", "sony": "ARW", "pentax": "PEF", "ricoh": "PEF", "samsung": "SRW", "canon": "CR2"}
 _MOST_ENTRIES = 500
 
 
 def sniff(head: bytes) -> str | None:
-    """Name the format that the first bytes of a file show; None where they show none that is known.
+    """Return the name of the format that the first bytes of a file show; None if it is unknown.
 
     Args:
-        head: the first ``HEAD_BYTES``, or all of a shorter file; fewer tell most formats too.
+        head: the first ``HEAD_BYTES``, or all bytes of a shorter file; for most formats, fewer bytes are enough.
     """
     family = _sniff_family(head)
     if family is not None:
@@ -100,7 +100,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def _sniff_family(head: bytes) -> str | None:
-    """Name a format of the families that need a closer look; empty for an unknown one of them, None for others."""
+    """Return a format of a family that needs a closer look; empty for an unknown member, None for other files."""
     if head[:4] == b"RIFF":
         return {b"WEBP": "WebP", b"AVI ": "AVI", b"WAVE": "WAVE"}.get(head[8:12], "")
     if head[4:8] == b"ftyp":
@@ -115,11 +115,11 @@ def _sniff_family(head: bytes) -> str | None:
 
 
 def media_type(head: bytes, format_name: str | None) -> MediaType:
-    """Tell whether a file holds a picture or a video.
+    """Return whether a file holds a picture or a video.
 
     Args:
         head: see ``sniff``.
-        format_name: the format that ``sniff`` names.
+        format_name: format returned by ``sniff``.
     """
     if format_name in VIDEO_FORMATS or (format_name in ANIMATED_FORMATS and _is_animated(head, format_name)):
         return "video"
@@ -127,14 +127,14 @@ def media_type(head: bytes, format_name: str | None) -> MediaType:
 
 
 def unreadable(format_name: str | None) -> str | None:
-    """Say what a file of a format is that is known by name only, and what to do; None for others."""
+    """Return what a file of a known but unreadable format is, and what to do with it; None for other formats."""
     return None if format_name is None else _UNREADABLE.get(format_name)
 
 
 def _sniff_iso(head: bytes) -> str:
     """Return the format of a file in the ISO base media container, by its brands.
 
-    Unknown brands are taken for MP4, as anyone can make up a brand.
+    Unknown brands count as MP4, because anyone can define a brand.
     """
     length = min(int.from_bytes(head[:4], "big"), len(head), 4096)
     major, brands = head[8:12], {head[start : start + 4] for start in range(16, length - 3, 4)}
@@ -150,10 +150,10 @@ def _sniff_iso(head: bytes) -> str:
 
 
 def _sniff_tiff(head: bytes) -> str:
-    """Tell a TIFF from the RAW formats of cameras, which are built like one."""
+    """Return TIFF, or the name of a camera RAW format that has the same structure."""
     if head[8:10] == b"CR" and head[:4] in _TIFF_HEADS:
         return "CR2"
-    if head[2:3] in (b"+",) or head[3:4] == b"+":  # large offsets; no camera writes them
+    if head[2:3] in (b"+",) or head[3:4] == b"+":  # BigTIFF, which no camera writes
         return "TIFF"
     order = _TIFF_HEADS[head[:4]]
     try:
@@ -168,20 +168,20 @@ def _sniff_tiff(head: bytes) -> str:
             _, count, value = entries.get(_MAKE, (0, 0, 0))
             make = head[value : value + min(count, 64)].decode("ascii", "replace").lower()
             return next((name for maker, name in _RAW_MAKES.items() if make.startswith(maker)), "TIFF-based RAW")
-    except struct.error:  # its folder lies behind the head, or nowhere
+    except struct.error:  # the folder lies behind the head, or is missing
         pass
     return "TIFF"
 
 
 def _tiff_entries(head: bytes, offset: int, order: str) -> dict[int, tuple[int, int, int]]:
-    """Tag -> type, count, and value or its place, of one folder of a TIFF."""
+    """Return one folder of a TIFF: tag -> type, count, and value or offset of the value."""
     (count,) = struct.unpack_from(order + "H", head, offset)
     rows = (struct.unpack_from(order + "HHII", head, offset + 2 + 12 * n) for n in range(min(count, _MOST_ENTRIES)))
     return {tag: (kind, number, value) for tag, kind, number, value in rows}
 
 
 def _tiff_values(head: bytes, entry: tuple[int, int, int] | None, order: str) -> list[int]:
-    """Numbers of an entry, types SHORT and LONG alone."""
+    """Return the numbers of an entry of the type SHORT, LONG or IFD; empty for other types."""
     if entry is None or entry[0] not in (3, 4, 13):
         return []
     kind, count, value = entry
@@ -191,7 +191,10 @@ def _tiff_values(head: bytes, entry: tuple[int, int, int] | None, order: str) ->
 
 
 def _sniff_raw_stream(head: bytes) -> str | None:
-    """H.264 or H.265 without a container: a start code, then a unit that such streams begin with. Also DV and MXF."""
+    """Return the format of an H.264, H.265, DV or MXF stream; None for other files.
+
+    H.264 and H.265 without a container begin with a start code, followed by one of a few types of units.
+    """
     start = 4 if head[:4] == b"\x00\x00\x00\x01" else 3 if head[:3] == b"\x00\x00\x01" else 0
     if start and len(head) > start + 1:
         first, second = head[start], head[start + 1]
@@ -207,7 +210,7 @@ def _sniff_raw_stream(head: bytes) -> str | None:
 
 
 def _sniff_packets(head: bytes) -> str | None:
-    """Return whether the marks of a transport stream stand at equal distances, for any of its three packet sizes."""
+    """Return MPEG-TS if sync bytes follow each other at one of the three packet sizes; None otherwise."""
     for size in _TS_SIZES:
         window = head[: size * (_TS_RUN + 1)]
         for offset in range(min(size, len(window))):
@@ -230,7 +233,7 @@ def _is_animated(head: bytes, format_name: str) -> bool:
 
 
 def _png_chunks(head: bytes) -> Iterator[tuple[bytes, int]]:
-    """Kind, and first number, of the chunks before the pixels."""
+    """Yield the kind and the first number of each chunk before the pixels."""
     offset = 8
     while offset + 12 <= len(head):
         length, kind, number = struct.unpack_from(">I4sI", head, offset)
@@ -241,7 +244,7 @@ def _png_chunks(head: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def _gif_pictures(head: bytes) -> Iterator[int]:
-    """Places of the pictures of a GIF."""
+    """Yield the offset of each picture in a GIF."""
     if len(head) < 13:
         return
     offset = 13 + (3 << ((head[10] & 7) + 1) if head[10] & 0x80 else 0)
@@ -253,14 +256,14 @@ def _gif_pictures(head: bytes) -> Iterator[int]:
             offset += 2
         else:
             return
-        while offset < len(head) and head[offset]:  # blocks of data, each after its length
+        while offset < len(head) and head[offset]:  # data blocks, each preceded by its length
             offset += 1 + head[offset]
         offset += 1
 
 
 def _is_jpeg_stream(head: bytes) -> bool:
-    """Whether whole JPEG pictures of one size follow each other without anything between, as cameras stream them."""
-    if b"MPF\x00" in head[: 1 << 16]:  # a picture with its companions, each listed in it
+    """Return whether complete JPEG pictures of one size follow each other without a gap, as cameras stream them."""
+    if b"MPF\x00" in head[: 1 << 16]:  # a picture that lists its companion pictures
         return False
     offset, sizes = 0, set()
     for _ in range(_STREAM_PICTURES):
@@ -273,14 +276,14 @@ def _is_jpeg_stream(head: bytes) -> bool:
 
 
 def jpeg_extent(content: bytes, start: int = 0) -> tuple[int | None, tuple[int, int] | None]:
-    """Find the end of a JPEG picture, and its width and height; None each where they are not found.
+    """Return the end of a JPEG picture, and its width and height; each is None if it is not found.
 
     Args:
         content: the bytes.
-        start: where the picture starts.
+        start: offset of the picture.
 
     Returns:
-        The place behind its end marker; its size.
+        The offset behind its end marker; its size.
     """
     offset, size = start + 2, None
     if content[start:offset] != b"\xff\xd8":
@@ -307,7 +310,7 @@ def jpeg_extent(content: bytes, start: int = 0) -> tuple[int | None, tuple[int, 
 
 
 def _behind_scan(content: bytes, offset: int) -> int:
-    """Return the next marker behind the data of a scan."""
+    """Return the offset of the next marker behind the data of a scan, or the end of the bytes."""
     while (offset := content.find(b"\xff", offset)) >= 0:
         following = content[offset + 1 : offset + 2]
         if following and following[0] and not 0xD0 <= following[0] <= 0xD7 and following[0] != 0xFF:

@@ -1,4 +1,4 @@
-"""What videos and animations have in common: their facts, and their frames, decoded one at a time."""
+"""Common base of videos and animations: their facts, and their frames, decoded one at a time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -19,27 +19,27 @@ DAMAGED = "The {} data is damaged, incomplete or of an unsupported variant; get 
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What is known of a video before a face is looked for.
+    """Facts about a video, known before faces are detected.
 
     Attributes:
         container: FFmpeg's name of the container format.
         codec: FFmpeg's name of the video codec.
-        pixel_format: FFmpeg's name of how the decoded pixels are stored.
-        width: of the upright picture, pixels.
-        height: of the upright picture, pixels.
+        pixel_format: FFmpeg's name of the format of the decoded pixels.
+        width: width of the upright picture, pixels.
+        height: height of the upright picture, pixels.
         rotation: clockwise turn that was applied to show the picture upright, degrees: 0, 90, 180 or 270.
-        duration_s: from the first frame to the end of the last, seconds, by the timestamps; the last frame is taken to
-            last as long as one does on average. None where a single frame leaves it open.
-        frame_rate: average, frames per second: what the container states where its timestamps agree, else what they
-            give. None where neither tells.
-        frame_count: frames that the container holds, each with a timestamp.
+        duration_s: time from the first frame to the end of the last, seconds, by the timestamps; the last frame is
+            assumed to last for the average time of a frame. None for a single frame without a frame rate.
+        frame_rate: average frames per second: the value stated by the container if its timestamps agree, otherwise
+            computed from the timestamps. None if neither is available.
+        frame_count: number of frames in the container, each with a timestamp.
         variable_frame_rate: whether the time between frames varies by more than rounding.
         audio: FFmpeg's names of the codecs of the audio streams.
         start_s: timestamp of the first frame in the container, seconds.
         notes: what was done or left undone, one sentence each.
-        shown: what was done to show its frames as a player would.
-        unshown: the color treatment that a player may apply and that could not be applied here; empty where none is.
-            No verdict can rest on such frames.
+        shown: conversions that show its frames as a player does.
+        unshown: color conversion that a player may apply and that could not be applied here; empty if there is none. No
+            verdict can rest on such frames.
     """
 
     container: str
@@ -61,13 +61,13 @@ class VideoFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrame:
-    """One decoded frame. It holds the frame's memory: keep few, and none longer than its walk goes on.
+    """One decoded frame. It holds the memory of the frame: keep only a few, and none after the end of the walk.
 
     Attributes:
-        index: place in the order of display, from 0.
-        time: seconds since the first frame, exact.
+        index: position in display order, from 0.
+        time: exact time since the first frame, seconds.
         luma: ``LUMA_SHAPE`` uint8, a coarse gray copy as stored (not turned upright), 0..255.
-        wanted: whether it was asked for; else it was decoded on the way.
+        wanted: whether the frame was requested; otherwise it was decoded on the way.
         size: width and height in pixels, upright and with square pixels; it may change within a video.
     """
 
@@ -79,16 +79,16 @@ class DecodedFrame:
     _pixels: Callable[[], np.ndarray] = field(repr=False)
 
     def rgb(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, upright, converted now.
+        """Convert the frame to (H, W, 3) uint8 RGB, upright.
 
         Raises:
-            EvidenceError: its colors cannot be converted.
+            EvidenceError: the colors cannot be converted.
         """
         return self._pixels()
 
 
 class FrameTimes:
-    """When the frames of an open file are shown. A subclass sets ``_index`` when it opens the file."""
+    """Display times of the frames of an open file. A subclass sets ``_index`` when it opens the file."""
 
     _index: FrameIndex
 
@@ -98,11 +98,11 @@ class FrameTimes:
         return len(self._index.ticks)
 
     def time(self, index: int) -> Fraction:
-        """Seconds from the first frame to that one, exact."""
+        """Return the exact time from the first frame to the frame at ``index``, in seconds."""
         return self._index.time(index)
 
     def index_at(self, seconds: float | Fraction) -> int:
-        """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
+        """Return the index of the frame on screen ``seconds`` after the first; see ``FrameIndex.at``."""
         return self._index.at(seconds)
 
 
@@ -110,9 +110,9 @@ class FrameSource(FrameTimes, ABC):
     """The frames of an open file. A subclass sets ``facts`` and ``_index`` when it opens the file.
 
     Attributes:
-        facts: what is known of the file.
-        unreadable: of the last walk so far, the indices of wanted frames that could not be decoded.
-        damaged_packets: of the last walk so far, how often decoding failed.
+        facts: facts about the file.
+        unreadable: indices of the wanted frames that could not be decoded in the last walk so far.
+        damaged_packets: number of decoding failures in the last walk so far.
     """
 
     facts: VideoFacts
@@ -121,8 +121,8 @@ class FrameSource(FrameTimes, ABC):
         """Start without a walk.
 
         Args:
-            format_name: of the file, for messages.
-            check: called between the steps of decoding; what it raises ends the work.
+            format_name: format of the file, for messages.
+            check: called between the steps of decoding; an exception that it raises ends the work.
         """
         self._format_name, self._check = format_name, check
         self._walking: Generator[DecodedFrame] | None = None
@@ -146,18 +146,19 @@ class FrameSource(FrameTimes, ABC):
         return self._index
 
     def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
-        """Decode the wanted frames, in order of display. A new walk ends the one before.
+        """Decode the wanted frames in display order. A new walk ends the previous one.
 
         Args:
             wanted: indices of frames.
-            every: yield also what is decoded on the way, which then is every frame from the key frame before the first
-                wanted one to the last wanted one; else what can be skipped is skipped, and only wanted ones are given.
-            keys_only: yield only frames that decoding can start at, from the first wanted one to the last, spaced by
-                ``video.KEYS_APART_S`` or more, for a quick pass over a long video; an animation yields every frame.
+            every: whether to yield all frames from the key frame before the first wanted frame to the last wanted
+                frame; otherwise, only wanted frames are yielded, and the others are skipped if possible.
+            keys_only: whether to yield only frames at which decoding can start, from the first wanted frame to the
+                last, at least ``video.KEYS_APART_S`` apart, for a quick pass over a long video; an animation yields
+                every frame.
 
         Raises:
-            IndexError: there is no such frame.
-            EvidenceError: while it is walked: the file can no longer be read.
+            IndexError: a wanted frame does not exist.
+            EvidenceError: the file can no longer be read; raised during the walk.
         """
         targets = sorted(set(wanted))
         if targets and not 0 <= targets[0] <= targets[-1] < self.count:
@@ -169,20 +170,20 @@ class FrameSource(FrameTimes, ABC):
 
     @abstractmethod
     def _decode(self, targets: list[int], *, every: bool, keys_only: bool) -> Generator[DecodedFrame]:
-        """Decode frames for ``walk``; ``targets`` are sorted, each once."""
+        """Yield frames for ``walk``; ``targets`` are sorted and unique."""
 
 
 @contextmanager
-def guarded(format_name: str) -> Iterator[None]:
-    """Turn what a decoder raises into one error.
+def decoder_errors(format_name: str) -> Iterator[None]:
+    """Turn any exception of a decoder into an ``EvidenceError``.
 
-    On a hostile file that can be anything, and each means that the file cannot be read.
+    On a hostile file, a decoder can raise anything; each exception means that the file cannot be read.
 
     Args:
-        format_name: of the file.
+        format_name: format of the file.
 
     Raises:
-        EvidenceError: the steps within raised something else than our own errors.
+        EvidenceError: the block raised an exception other than a ``FaceLoupeError`` or a ``MemoryError``.
     """
     try:
         yield

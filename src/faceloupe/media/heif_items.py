@@ -1,4 +1,4 @@
-"""Pictures that an AVIF or HEIC file holds besides its main one (ISO/IEC 23008-12): gain maps, depth maps, bursts."""
+"""Pictures in AVIF and HEIC files besides the main one (ISO/IEC 23008-12): gain maps, depth maps, bursts."""
 
 import io
 import struct
@@ -10,8 +10,8 @@ from faceloupe.media import boxes
 from faceloupe.media.evidence import EmbeddedContent
 
 _CODINGS = {b"hvc1": "HEVC", b"av01": "AV1", b"jpeg": "JPEG", b"avc1": "AVC", b"vvc1": "VVC", b"j2k1": "JPEG 2000"}
-_DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}  # made of other items
-_TONE_MAPPED = b"tmap"  # ISO 21496-1: made of the base picture and the gain map, in this order
+_DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}  # computed from other items
+_TONE_MAPPED = b"tmap"  # ISO 21496-1: computed from the base picture and the gain map, in this order
 _GROUPS = {b"brst": "a picture of a burst", b"ster": "a picture of a stereo pair"}
 _AUXILIARY = {  # end of the URN of an auxiliary picture -> what it is
     "hdrgainmap": "a gain map",
@@ -24,16 +24,16 @@ _SHOWN_WITH_MAIN = ("auxiliary:alpha", "auxid:1")
 
 @dataclass(frozen=True, slots=True)
 class _Items:
-    """What the boxes say of the items.
+    """The items that the boxes of a file describe.
 
     Attributes:
         primary: id of the main picture.
         types: id -> type of the item.
-        extents: id -> where its data lies in the file.
+        extents: id -> positions of its data in the file.
         made_of: id -> ids of the items that it is made of.
-        thumbnails: ids.
-        auxiliary: id -> URN of what an auxiliary picture is.
-        groups: id -> kind of the group that it is in.
+        thumbnails: ids of the thumbnails.
+        auxiliary: id -> URN that states the kind of an auxiliary picture.
+        groups: id -> kind of the group that the item belongs to.
     """
 
     primary: int
@@ -45,7 +45,7 @@ class _Items:
     groups: dict[int, bytes]
 
     def parts(self, item: int) -> list[int]:
-        """Return the items that an item is made of, with itself first."""
+        """Return the ids of all items that an item is made of, directly or indirectly; the first is the item itself."""
         parts, queue = {item: None}, [item]
         for part in queue:
             added = [other for other in dict.fromkeys(self.made_of.get(part, ())) if other not in parts]
@@ -58,10 +58,10 @@ def embedded_pictures(content: bytes) -> dict[int, EmbeddedContent]:
     """List the pictures that viewers do not show, in the order of their data; thumbnails are left out.
 
     Args:
-        content: of an AVIF or HEIC file.
+        content: bytes of an AVIF or HEIC file.
 
     Returns:
-        Id of the item -> what it is.
+        Id of the item -> description; empty if the boxes cannot be read.
     """
     try:
         items = _read(memoryview(content))
@@ -70,18 +70,21 @@ def embedded_pictures(content: bytes) -> dict[int, EmbeddedContent]:
     return {} if items is None else dict(sorted(_embedded(items), key=lambda item: item[1].offset))
 
 
-Edit = tuple[int, bytes]  # where bytes are written over, and these
+Edit = tuple[int, bytes]  # offset, and the bytes to write there
 
 
 def as_main_picture(content: bytes, item: int) -> tuple[Edit, ...]:
-    """Return what makes an item the main picture: it is named as that, no longer hidden, and no auxiliary of another.
+    """Return the edits that make an item the main picture.
+
+    The edits set it as the primary item, clear its hidden flag, and disable its references as an auxiliary picture of
+    another item.
 
     Args:
-        content: of an AVIF or HEIC file.
-        item: id.
+        content: bytes of an AVIF or HEIC file.
+        item: id of the item.
 
     Returns:
-        The edits; none where the boxes cannot be read, or have no room for that id.
+        The edits; empty if the boxes cannot be read, or have no room for the id.
     """
     try:
         return tuple(_edits(content, item))
@@ -176,7 +179,7 @@ def _read(content: memoryview) -> _Items | None:
 def _types(body: memoryview) -> Iterator[tuple[int, bytes]]:
     first = boxes.FULL + (2 if body[0] == 0 else 4)
     for kind, entry in boxes.walk(body[first:]):
-        if kind == b"infe" and entry[0] >= 2:  # earlier versions name no type
+        if kind == b"infe" and entry[0] >= 2:  # earlier versions have no item type
             of_id = 2 if entry[0] == 2 else 4
             start = boxes.FULL + of_id + 2
             yield boxes.uint(entry, boxes.FULL, of_id), bytes(entry[start : start + 4])

@@ -1,4 +1,4 @@
-"""Decoding of images to RGB, with limits that hold before a single pixel is decoded."""
+"""Decoding of images to RGB, with limits that are checked before any pixel is decoded."""
 
 import io
 import re
@@ -18,7 +18,7 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.formats import unreadable
 
 pillow_heif.register_heif_opener()
-Image.MAX_IMAGE_PIXELS = None  # Pillow's guard only warns at first; ours, in decode(), refuses, and comes before load()
+Image.MAX_IMAGE_PIXELS = None  # Pillow's guard first only warns; _refuse_large() refuses before load()
 
 T = TypeVar("T")
 _PILLOW_NAMES = {
@@ -34,7 +34,7 @@ _PILLOW_NAMES = {
 _ANIMATED = {"PNG", "WebP", "GIF", "AVIF", "TIFF"}
 _BACKGROUND = 128
 _ORIENTATION, _PHOTOMETRIC, _SUBFILE_TYPE = 0x0112, 262, 254  # TIFF tags
-_TURNS = {  # by the orientation tag
+_TURNS = {  # orientation tag -> transposition, description
     2: (Transpose.FLIP_LEFT_RIGHT, "mirrored left to right"),
     3: (Transpose.ROTATE_180, "turned 180 degrees"),
     4: (Transpose.FLIP_TOP_BOTTOM, "mirrored top to bottom"),
@@ -45,14 +45,14 @@ _TURNS = {  # by the orientation tag
 }
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
 _MOST_PAGES = 1000
-# Of 256: PQ leaves 132 and linear light 183, gamma 1.8 and Display P3 235 and more; then verdicts change.
+# Of 256. PQ leaves 132 and linear light 183, where verdicts change; gamma 1.8 and Display P3 leave 235 or more.
 _FEWEST_LEVELS = 210
 _DAMAGED = "The {} data is damaged, incomplete or of an unsupported variant; get a complete copy."
 
 
 def _sixteen_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float32)
-    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # TIFF may store white as 0; Pillow mends 8 bits only
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # TIFF may store white as 0; Pillow corrects only 8 bits
         values = 65535.0 - values
     return Image.fromarray((values / 257.0).round().astype(np.uint8))
 
@@ -69,7 +69,7 @@ def _to(mode: str) -> Callable[[Image.Image], Image.Image]:
 
 _CLEAR = f"Transparent areas were filled with mid gray ({_BACKGROUND})."
 _UNPROFILED = "The color space was converted without a color profile."
-_BASES: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {  # modes that color profiles know, with a note
+_BASES: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {  # conversion to a mode of color profiles, note
     **dict.fromkeys(
         ("I;16", "I;16B", "I;16L", "I;16N"),
         (_sixteen_bit, "16-bit gray values were reduced to 8 bits (divided by 257)."),
@@ -101,7 +101,7 @@ def decodable(evidence_file: EvidenceFile, *, max_bytes: int) -> tuple[bytes, st
     """Return the bytes and the format of an image that can be decoded.
 
     Raises:
-        EvidenceError: nothing to decode, or not an image.
+        EvidenceError: the file is empty, too large, not an image, or of a format that cannot be read.
     """
     evidence = evidence_file.evidence
     if what := unreadable(evidence.format):
@@ -121,7 +121,7 @@ def decodable(evidence_file: EvidenceFile, *, max_bytes: int) -> tuple[bytes, st
 
 
 def decode(evidence_file: EvidenceFile, *, max_bytes: int, max_pixels: int) -> Picture:
-    """Decode an image in this process, from the bytes that were hashed: for files that are trusted.
+    """Decode a trusted image in this process, from the bytes that were hashed.
 
     Raises:
         EvidenceError: see ``decodable`` and ``decode_content``.
@@ -130,28 +130,28 @@ def decode(evidence_file: EvidenceFile, *, max_bytes: int, max_pixels: int) -> P
 
 
 def decode_content(content: bytes, format_name: str, *, max_pixels: int) -> Picture:
-    """Decode the bytes of an image, to the pixels that a viewer shows.
+    """Decode the bytes of an image to the pixels that a viewer shows.
 
-    The orientation that EXIF or the container states is applied, and the colors that the file states are converted to
-    sRGB: see ``media.profiles``. 16-bit gray is divided by 257, 16-bit color cut to its high byte, transparency laid
-    over mid gray, palettes resolved. What was done stands in ``notes`` and ``shown``.
+    The orientation stated by EXIF or by the container is applied, and colors are converted to sRGB as the file states,
+    see ``media.profiles``. 16-bit gray is divided by 257, 16-bit color is reduced to its high byte, transparency is
+    laid over mid gray, palettes are resolved. ``notes`` and ``shown`` of the result list the conversions.
 
     Args:
-        content: of the whole file.
-        format_name: the format that its first bytes show.
+        content: bytes of the whole file.
+        format_name: format detected from its first bytes.
         max_pixels: largest width times height.
 
     Raises:
-        EvidenceError: over the limit, several pictures in one file, or damaged.
+        EvidenceError: the image is over the limit or damaged, or the file holds several pictures.
     """
     behind = embedded.find(content, format_name)
     unended = format_name == "JPEG" and jpeg.lacks_end(content)
     if unended:
-        content = jpeg.ended(content)
+        content = jpeg.with_end_marker(content)
     with _open(content, format_name) as image:
         _refuse_large(image, max_pixels)
-        frames, preview = _guarded(format_name, lambda: _full_pages(image))
-        _refuse_large(image, max_pixels)  # another page of it now, maybe
+        frames, preview = _run_decoding_step(format_name, lambda: _full_pages(image))
+        _refuse_large(image, max_pixels)  # another page may be selected now
         if format_name in _ANIMATED and frames > 1:
             raise EvidenceError(
                 f"The file contains {frames} pictures, and a verdict on one would hide the others; "
@@ -161,21 +161,23 @@ def decode_content(content: bytes, format_name: str, *, max_pixels: int) -> Pict
         deep = ";16" in str(getattr(image, "tile", ""))
         xmp = [_take_xmp(image)]
         stated = _orientation(image)
-        _guarded(format_name, image.load)
-        xmp.append(_take_xmp(image))  # a PNG may keep it, and EXIF, behind the pixels
+        _run_decoding_step(format_name, image.load)
+        xmp.append(_take_xmp(image))  # a PNG may hold XMP and EXIF behind the pixels
         damage = _jpeg_damage(content, np.asarray(image)) if image.format in _PILLOW_NAMES["JPEG"] else ""
         orientation = stated if image.format == "TIFF" else _orientation(image)
-        # Not by ImageOps, which writes all metadata anew and fails where some of it is odd; a TIFF is upright by now.
+        # ImageOps is not used: it rewrites all metadata and fails on unusual entries. A TIFF is already upright here.
         turn = None if image.format == "TIFF" or orientation is None else _TURNS.get(orientation)
         upright = image if turn is None else image.transpose(turn[0])
-        base, note = _guarded(format_name, lambda: _to_base(upright))
-        treated, unshown = _treated(base, upright, content, main)
-        if treated.image.mode == "CMYK":
+        base, note = _run_decoding_step(format_name, lambda: _to_base(upright))
+        converted, unshown = _to_srgb(base, upright, content, main)
+        if converted.image.mode == "CMYK":
             note = _UNPROFILED
-        rgb = (_over_gray(treated.image) if treated.image.mode in ("LA", "RGBA") else treated.image).convert("RGB")
+        rgb = (_over_gray(converted.image) if converted.image.mode in ("LA", "RGBA") else converted.image).convert(
+            "RGB"
+        )
         turned = _TURNS[orientation][1] if orientation in _TURNS else _turn_of(main) if format_name == "HEIC" else None
         other = next((stated_by_xmp for stated_by_xmp in xmp if stated_by_xmp is not None), None)
-        shown = Shown(turned, treated.color, treated.transfer)
+        shown = Shown(turned, converted.color, converted.transfer)
         notes = {
             f"The file contains {frames} pictures; the main one was analyzed.": frames > 1,
             "The file marks its picture as a reduced preview; the full picture was not found and not "
@@ -186,79 +188,84 @@ def decode_content(content: bytes, format_name: str, *, max_pixels: int) -> Pict
             not in (None, orientation),
             "16-bit colors were reduced to their high byte.": deep and upright.mode in ("RGB", "RGBA"),
             note: bool(note),
-            f"The colors were converted as stated in the file: {treated.color}.": treated.color is not None,
-            f"The brightness was converted as stated in the file: {treated.transfer}.": treated.transfer is not None,
+            f"The colors were converted as stated in the file: {converted.color}.": converted.color is not None,
+            f"The brightness was converted as stated in the file: {converted.transfer}.": converted.transfer
+            is not None,
             f"The colors stated in the file were not applied: {unshown}.": bool(unshown),
             "The JPEG data has no end marker, but the picture is complete.": unended,
             f"The JPEG data is damaged: {damage}. Part of the picture may differ from what was recorded.": bool(damage),
         }
         sentences = tuple(text for text, holds in notes.items() if holds)
-        coarse = _coarse(treated)
+        coarse = _coarse(converted)
         return Picture(
             np.asarray(rgb), sentences, shown, unshown=unshown, damage=damage, coarse=coarse, embedded=behind
         )
 
 
 def shown_frame(image: Image.Image, content: bytes, format_name: str) -> tuple[np.ndarray, tuple[str, ...], Shown, str]:
-    """Show one decoded frame of an animation as a browser does: sRGB, over mid gray where it is transparent.
+    """Return a decoded frame of an animation as a browser shows it: in sRGB, over mid gray where it is transparent.
 
     Args:
-        image: the frame, decoded.
-        content: of the file.
-        format_name: its format.
+        image: the decoded frame.
+        content: bytes of the file.
+        format_name: format of the file.
 
     Returns:
-        (H, W, 3) uint8 RGB; notes, what was done, and why the colors are not as stated; see ``Picture``.
+        (H, W, 3) uint8 RGB; notes; the conversions; and why the stated colors were not applied; see ``Picture``.
 
     Raises:
-        EvidenceError: its pixels have no defined brightness.
+        EvidenceError: the pixels have no defined brightness.
     """
     base, note = _to_base(image)
     try:
         main = boxes.read(content) if format_name == "AVIF" else None
     except boxes.Malformed:
         main = None
-    treated, unshown = _treated(base, image, content, main)
-    rgb = (_over_gray(treated.image) if treated.image.mode in ("LA", "RGBA") else treated.image).convert("RGB")
-    shown = Shown(None, treated.color, treated.transfer)
+    converted, unshown = _to_srgb(base, image, content, main)
+    rgb = (_over_gray(converted.image) if converted.image.mode in ("LA", "RGBA") else converted.image).convert("RGB")
+    shown = Shown(None, converted.color, converted.transfer)
     return np.asarray(rgb), tuple(filter(None, [note])), shown, unshown
 
 
-def _treated(
+def _to_srgb(
     base: Image.Image, stored: Image.Image, content: bytes, main: boxes.MainPicture | None
-) -> tuple[profiles.Treated, str]:
-    """Return the picture in sRGB, and why it is not what the file states; empty where it is."""
-    if stored.mode == "LAB":  # these are colors as seen, whatever a profile says
-        return profiles.Treated(base), ""
+) -> tuple[profiles.ConvertedPicture, str]:
+    """Return the picture in sRGB, and why the stated colors were not applied; empty if they were."""
+    if stored.mode == "LAB":  # device-independent colors, which no profile changes
+        return profiles.ConvertedPicture(base), ""
     try:
-        return profiles.treat(base, stored.info, content, main), ""
+        return profiles.convert_to_srgb(base, stored.info, content, main), ""
     except profiles.Unusable as problem:
-        return profiles.Treated(base), str(problem)
+        return profiles.ConvertedPicture(base), str(problem)
 
 
-def _coarse(treated: profiles.Treated) -> str:
-    """Return why a picture has few levels; empty where it has not."""
-    if treated.levels >= _FEWEST_LEVELS:
+def _coarse(converted: profiles.ConvertedPicture) -> str:
+    """Return why a picture has few levels; empty if it has enough."""
+    if converted.levels >= _FEWEST_LEVELS:
         return ""
-    stated = treated.transfer or treated.color
-    return f"the brightness that the file states ({stated}), read in 8 bits, leaves {treated.levels} of 256 levels"
+    stated = converted.transfer or converted.color
+    return f"the brightness that the file states ({stated}), read in 8 bits, leaves {converted.levels} of 256 levels"
 
 
 def _main_picture(content: bytes, format_name: str) -> boxes.MainPicture | None:
-    """Return what the boxes of an AVIF or HEIC file say; None for other formats."""
+    """Return the properties of the main picture of an AVIF or HEIC file; None for other formats.
+
+    Raises:
+        EvidenceError: the boxes are malformed, or the data of an item is incomplete.
+    """
     if format_name not in ("AVIF", "HEIC"):
         return None
     try:
         main = boxes.read(content)
     except boxes.Malformed as problem:
         raise EvidenceError(_DAMAGED.format(format_name)) from problem
-    if not main.whole:  # libheif leaves parts flat where their data is missing
+    if not main.whole:  # libheif shows missing data as flat areas
         raise EvidenceError(_DAMAGED.format(format_name))
     return main
 
 
 def _turn_of(main: boxes.MainPicture | None) -> str | None:
-    """Return what libheif did to show a picture upright."""
+    """Return how libheif turned and mirrored a picture to show it upright; None if it did not."""
     if main is None:
         return None
     mirrored = None if main.mirror is None else _TURNS[(4, 2)[main.mirror]][1]
@@ -267,7 +274,7 @@ def _turn_of(main: boxes.MainPicture | None) -> str | None:
 
 
 def _jpeg_damage(content: bytes, pixels: np.ndarray) -> str:
-    """Return the damage inside of a picture that libjpeg reports; empty where there is none.
+    """Return the damage within a picture, as reported by libjpeg or found as overwritten data; empty if there is none.
 
     Raises:
         EvidenceError: the picture is cut short.
@@ -281,7 +288,7 @@ def _jpeg_damage(content: bytes, pixels: np.ndarray) -> str:
 
 
 def _take_xmp(image: Image.Image) -> int | None:
-    """Return the orientation that XMP states, or None; and hide it from Pillow, which would apply it."""
+    """Remove XMP from the image, so that Pillow does not apply it, and return its orientation; None if not stated."""
     orientation = None
     for key in ("XML:com.adobe.xmp", "xmp"):
         text = image.info.pop(key, None)
@@ -316,9 +323,9 @@ def _full_pages(image: Image.Image) -> tuple[int, bool]:
 
 
 def _orientation(image: Image.Image) -> int | None:
-    """Return the orientation that EXIF states, 1 where it states none; None where its metadata is broken.
+    """Return the orientation that EXIF states: 1 if it states none, None if the metadata is broken.
 
-    Not by Pillow's ``getexif``, which takes XMP's word where EXIF has none, while viewers do not.
+    Pillow's ``getexif`` is not used, because it falls back to XMP, which viewers ignore.
     """
     try:
         if isinstance(image, TiffImageFile):
@@ -331,15 +338,15 @@ def _orientation(image: Image.Image) -> int | None:
                 exif.load(data)
             value = exif.get(_ORIENTATION, 1)
         return value if isinstance(value, int) else None
-    except Exception:  # noqa: BLE001 - broken metadata raises anything; the pixels may still be whole
+    except Exception:  # noqa: BLE001 - broken metadata can raise anything; the pixels may be intact
         return None
 
 
 def turned(values: np.ndarray, orientation: str | None) -> np.ndarray:
-    """Turn values that lie as the pixels are stored, (H, W) uint8, as the picture was turned.
+    """Turn a map of the stored pixels in the same way as the picture was turned.
 
     Args:
-        values: of each pixel, or of squares of pixels.
+        values: (H, W) uint8, one value per stored pixel or per square of pixels.
         orientation: see ``Shown``.
     """
     for transpose, name in _TURNS.values():
@@ -349,11 +356,11 @@ def turned(values: np.ndarray, orientation: str | None) -> np.ndarray:
 
 
 def _open(content: bytes, format_name: str) -> Image.Image:
-    return _guarded(format_name, lambda: Image.open(io.BytesIO(content), formats=_PILLOW_NAMES[format_name]))
+    return _run_decoding_step(format_name, lambda: Image.open(io.BytesIO(content), formats=_PILLOW_NAMES[format_name]))
 
 
-def _guarded(format_name: str, step: Callable[[], T]) -> T:
-    """Run one step of a decoder: on a hostile file it raises anything, and each means that it cannot be read."""
+def _run_decoding_step(format_name: str, step: Callable[[], T]) -> T:
+    """Run one decoding step, and report any exception as damage: on a hostile file, a decoder can raise anything."""
     try:
         return step()
     except (EvidenceError, MemoryError):

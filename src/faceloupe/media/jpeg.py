@@ -1,4 +1,4 @@
-"""Whether JPEG data is whole: its decoder fills what is missing or damaged in silence."""
+"""Checks whether JPEG data is complete, because the decoder silently fills in missing or damaged data."""
 
 import io
 import os
@@ -14,33 +14,36 @@ _END = b"\xff\xd9"
 _FILLER = b"\x55" * 4096
 _LONGEST_WARNING = 200
 _STDERR = 2
-_lock = threading.Lock()  # the stream of errors is one for the whole process
+_lock = threading.Lock()  # stderr is shared by the whole process
 _SCAN, _TABLES, _SEQUENTIAL = 0xDA, 0xC4, (0xC0, 0xC1)
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = {0x00, 0x01, *range(0xD0, 0xDA)}
 _EACH_BYTE = np.uint64(0x0101010101010101)
-_RUN = 16  # equal bytes in a row: 128 bits of a picture that all say the same
+_RUN = 16  # equal bytes in a row that count as overwritten: 128 bits
 
 
-def ended(content: bytes) -> bytes:
-    """Return the data with the end marker that it lacks."""
+def with_end_marker(content: bytes) -> bytes:
+    """Return the data with an end marker appended."""
     return content + _END
 
 
 def lacks_end(content: bytes) -> bool:
-    """Whether nothing marks the end of the picture. A preview inside of its metadata has an end of its own."""
+    """Return whether the picture has no end marker.
+
+    The search starts behind the metadata, because a preview in the metadata has its own end marker.
+    """
     return content.find(_END, _first_scan(content).start) < 0
 
 
 def is_cut(content: bytes, pixels: np.ndarray) -> bool:
-    """Whether the data ends before the picture does, behind an end marker that hides it.
+    """Return whether the data ends before the picture does, although an end marker hides this.
 
-    Bytes put in before the end marker change nothing where the picture is complete, as the decoder has seen its last
-    block by then; where it is not, they are taken for picture.
+    Filler bytes are inserted before the end marker. If the picture is complete, the decoder has read its last block by
+    then, and the pixels do not change. Otherwise, the filler is decoded as part of the picture.
 
     Args:
-        content: of the whole file.
-        pixels: as they were decoded.
+        content: bytes of the whole file.
+        pixels: the pixels decoded from ``content``.
     """
     end = content.rfind(_END)
     if end < 0:
@@ -53,9 +56,9 @@ def is_cut(content: bytes, pixels: np.ndarray) -> bool:
 
 
 def warning(content: bytes) -> str | None:
-    """Return the warning of libjpeg about the data: empty where there is none; None where it cannot read this kind.
+    """Return the warning of libjpeg about the data: empty if there is none; None if it cannot read this kind of JPEG.
 
-    Only OpenCV's copy of libjpeg says anything, and says it on the stream of errors, which is read here.
+    Only OpenCV's copy of libjpeg reports warnings. It writes them to stderr, which is captured here.
     """
     with _lock:
         reading, writing = os.pipe()
@@ -79,23 +82,23 @@ def warning(content: bytes) -> str | None:
 
 
 def overwritten(content: bytes) -> int:
-    """Length of the longest run of one byte in a sequential picture's data, where no picture makes such a run; else 0.
+    """Return the length of the longest run of one byte that no picture produces; 0 if there is no such run.
 
-    Damage within one restart interval often passes the decoder without a word. What storage puts in place of lost data
-    is mostly one byte, again and again. A picture has as many equal bits where block follows block without any change,
-    and the codes for that happen to make them.
+    Only sequential pictures are checked. The decoder often passes damage within one restart interval without a warning.
+    Storage mostly replaces lost data with one repeated byte. A picture contains as many equal bits only if consecutive
+    blocks do not change at all, and if their codes happen to produce that byte.
     """
     scan = _first_scan(content)
     if not scan.start or not scan.sequential:
         return 0
     end = content.find(_END, scan.start)
     data = np.frombuffer(content, np.uint8)[scan.start : None if end < 0 else end]
-    chunks = data[: len(data) // 8 * 8].copy().view(np.uint64)  # a run of 16 holds one whole, wherever it begins
+    chunks = data[: len(data) // 8 * 8].copy().view(np.uint64)  # a run of 16 bytes contains a whole chunk at any offset
     if not (chunks == (chunks & 0xFF) * _EACH_BYTE).any():
         return 0
-    starts = np.flatnonzero(np.diff(data, prepend=~data[:1], append=~data[-1:]))  # of runs, and the end of the last
+    starts = np.flatnonzero(np.diff(data, prepend=~data[:1], append=~data[-1:]))  # of runs, and the end of the last run
     lengths = np.diff(starts)
-    natural = {0xFF, *_natural_runs(scan)}  # 0xff fills the room between markers
+    natural = {0xFF, *_natural_runs(scan)}  # 0xff pads the space between markers
     return max(
         (int(lengths[at]) for at in np.flatnonzero(lengths >= _RUN) if data[starts[at]] not in natural), default=0
     )
@@ -106,11 +109,11 @@ class _Scan:
     """The first scan of a picture.
 
     Attributes:
-        start: where its data begins; 0 where there is none.
-        sequential: whether its blocks are whole, and coded as Huffman did.
-        blocks: for each component of the picture, by its number, how many blocks of it lie side by side.
-        parts: number of each component of the scan, and of its tables for means and for the rest.
-        unchanged: code for "no change", by class and number of the table.
+        start: offset of its data; 0 if there is no scan.
+        sequential: whether the picture is coded sequentially with Huffman codes (SOF0, SOF1).
+        blocks: number of blocks per coded unit (MCU), by the id of the component.
+        parts: for each component of the scan: its id, and the numbers of its DC and AC tables.
+        unchanged: code for "no change" as bits, by class and number of the Huffman table.
     """
 
     start: int = 0
@@ -121,7 +124,7 @@ class _Scan:
 
 
 def _natural_runs(scan: _Scan) -> set[int]:
-    """Bytes that blocks without any change make again and again."""
+    """Return the byte values that unchanged blocks repeat."""
     unit = ""
     for component, mean, rest in scan.parts:
         block = scan.unchanged.get((0, mean), "") + scan.unchanged.get((1, rest), "")
@@ -136,7 +139,7 @@ def _first_scan(content: bytes) -> _Scan:
     unchanged: dict[tuple[int, int], str] = {}
     while offset + 4 <= len(content):
         marker = content[offset + 1]
-        if content[offset] != 0xFF or marker == 0xFF:  # anything may stand between, and filler in front of a marker
+        if content[offset] != 0xFF or marker == 0xFF:  # stray bytes, or filler before a marker
             offset += 1
             continue
         if marker in _STANDALONE:
@@ -156,7 +159,7 @@ def _first_scan(content: bytes) -> _Scan:
 
 
 def _unchanged(tables: bytes) -> Iterator[tuple[tuple[int, int], str]]:
-    """Class and number of Huffman tables (ITU-T T.81, B.2.4.2), and their codes for the symbol 0."""
+    """Yield class and number of each Huffman table (ITU-T T.81, B.2.4.2), and its code for the symbol 0 as bits."""
     offset = 0
     while offset + 17 <= len(tables):
         counts = tables[offset + 1 : offset + 17]

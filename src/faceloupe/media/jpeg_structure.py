@@ -1,4 +1,4 @@
-"""How a JPEG file is built: its segments, its tables, and the sampling of its colors (ITU-T T.81)."""
+"""Structure of a JPEG file: its segments, quantization tables and color sampling (ITU-T T.81)."""
 
 from collections.abc import Iterator
 
@@ -23,15 +23,15 @@ _NAMES = (
 
 
 class JpegStructure(msgspec.Struct, frozen=True):
-    """How a JPEG file is built.
+    """Structure of a JPEG file.
 
     Attributes:
-        segments: in their order, up to the first scan.
-        tables: quantization table by its number, 64 steps each in zigzag order.
+        segments: names of the segments in file order, up to the first scan.
+        tables: quantization tables by their number, 64 steps each in zigzag order.
         sampling: horizontal and vertical sampling factors of each component, such as ``2x2``.
         table_of: number of the quantization table of each component.
         progressive: whether the picture is coded progressively.
-        bits: of a sample.
+        bits: bits per sample.
     """
 
     segments: tuple[str, ...] = ()
@@ -43,10 +43,10 @@ class JpegStructure(msgspec.Struct, frozen=True):
 
 
 def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give marker and body of each segment, up to the first scan with it: what lies behind is the picture.
+    """Yield the marker and the body of each segment up to the first scan, including its header.
 
     Args:
-        content: of the file.
+        content: bytes of the file.
     """
     offset = 2
     for _ in range(_MOST_SEGMENTS):
@@ -64,10 +64,10 @@ def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def read(content: bytes) -> JpegStructure:
-    """Read the segments of a JPEG file up to its first scan; one that is cut gives what it holds.
+    """Read the structure of a JPEG file up to its first scan, or as far as a truncated file goes.
 
     Args:
-        content: of the file.
+        content: bytes of the file.
     """
     names, tables, frame, progressive = list[str](), dict[int, tuple[int, ...]](), b"", False
     for marker, body in segments(content):
@@ -95,7 +95,7 @@ def _name(marker: int, body: bytes) -> str:
 
 
 def _tables(body: bytes) -> dict[int, tuple[int, ...]]:
-    """Quantization tables of a segment (B.2.4.1), of 8 or 16 bits."""
+    """Return the quantization tables of a segment (B.2.4.1), with steps of 8 or 16 bits."""
     tables, offset = {}, 0
     while offset < len(body):
         size = 2 if body[offset] >> 4 else 1

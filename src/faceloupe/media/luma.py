@@ -1,4 +1,4 @@
-"""The brightness of a JPEG as its blocks store it: before its orientation, its colors or its profile are applied."""
+"""Luma of a JPEG as its blocks store it, before its orientation, colors or color profile are applied."""
 
 import io
 
@@ -7,21 +7,21 @@ from PIL import Image
 
 from faceloupe.errors import EvidenceError
 
-_MODES = ("L", "RGB")  # of one component, and of three
+_MODES = ("L", "RGB")  # of pictures with one component, and with three
 
 
 def read(content: bytes, *, max_pixels: int) -> np.ndarray:
-    """Decode the first component of a JPEG alone.
+    """Decode only the first component of a JPEG.
 
     Args:
-        content: of the whole file.
+        content: bytes of the whole file.
         max_pixels: largest width times height.
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        EvidenceError: the file has another number of components than one or three, too many pixels, or is damaged.
+        EvidenceError: the file does not have one or three components, has too many pixels, or is damaged.
     """
     try:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:

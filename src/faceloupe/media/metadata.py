@@ -1,7 +1,7 @@
-"""What a file states about itself, read from the structures of its container that hold such statements.
+"""Readers of a file's statements about itself, from the container structures that hold them.
 
-Nothing is looked for anywhere else: a string behind the picture, or inside of its pixels, is not a statement. These
-readers run in the decoder's process; every loop and every size is bounded.
+No other part of the file is searched: a string behind the picture, or inside its pixels, is not a statement. These
+readers run in the decoder process; every loop and every size is bounded.
 """
 
 import io
@@ -30,21 +30,21 @@ _X264_SEI = bytes.fromhex("DC45E9BDE6D948B7962CD820D923EEEF")  # x264, encoder/s
 
 
 def read(file: BinaryIO, file_format: str, *, with_position: bool = False) -> Metadata:
-    """Read what a file states about itself.
+    """Read the statements of a file about itself.
 
     Args:
-        file: its bytes.
-        file_format: the format that its first bytes show.
+        file: the open file.
+        file_format: format detected from its first bytes.
         with_position: whether the position in EXIF (GPS) is listed.
     """
     collector = Collector(with_position=with_position)
     if file_format in VIDEO_FORMATS:
-        collector.guarded("container", lambda: _video(file, file_format, collector))
+        collector.run_reader("container", lambda: _video(file, file_format, collector))
     else:
         reader = _READERS.get(file_format)
         if reader is not None:
             content = file.read()
-            collector.guarded(file_format, lambda: reader(content, collector))
+            collector.run_reader(file_format, lambda: reader(content, collector))
     return collector.metadata()
 
 
@@ -86,11 +86,11 @@ def _png(content: bytes, collector: Collector) -> None:
         if kind == b"IEND":
             break
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
-            collector.guarded("PNG text", partial(_png_text, kind, body, collector))
+            collector.run_reader("PNG text", partial(_png_text, kind, body, collector))
         elif kind == b"eXIf":
             exif(body, collector)
         elif kind == b"iCCP":
-            collector.guarded("color profile", partial(_png_profile, body, collector))
+            collector.run_reader("color profile", partial(_png_profile, body, collector))
 
 
 def _png_text(kind: bytes, body: bytes, collector: Collector) -> None:
@@ -127,7 +127,7 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _raw_profile(text: bytes) -> bytes:
-    """Return a block that ImageMagick wrote as hexadecimal text: lines for its name and its size, then the digits."""
+    """Return a block that ImageMagick wrote as hexadecimal text: lines with its name and size, then the digits."""
     return bytes.fromhex("".join(text.decode("ascii").split("\n")[3:]))
 
 
@@ -157,7 +157,7 @@ def _gif(content: bytes, collector: Collector) -> None:
             body, offset = _gif_blocks(content, offset + 2)
             collector.add("GIF comment", "comment", decoded(body))
         elif content[offset : offset + 14] == b"\x21\xff\x0bXMP DataXMP":
-            # XMP specification, part 3: not cut into blocks, and ended by a trailer of 257 falling bytes
+            # XMP specification, part 3: not split into blocks, and ended by a trailer of 257 descending bytes
             end = content.find(b"\x01\xff\xfe", offset)
             xmp(content[offset + 14 : end], collector)
             _, offset = _gif_blocks(content, offset + 14)
@@ -208,14 +208,14 @@ _READERS: dict[str, Callable[[bytes, Collector], None]] = {
 
 def _video(file: BinaryIO, file_format: str, collector: Collector) -> None:
     if file_format in ("MP4", "QuickTime"):
-        collector.guarded("XMP", lambda: _mp4_xmp(file, collector))
-        collector.guarded("box", lambda: _mp4_structure(file, collector))
+        collector.run_reader("XMP", lambda: _mp4_xmp(file, collector))
+        collector.run_reader("box", lambda: _mp4_structure(file, collector))
     file.seek(0)
     with av.open(
         file,
         "r",
         format=DEMUXERS[file_format],
-        container_options={"protocol_whitelist": "none"},  # nothing that the file refers to is opened
+        container_options={"protocol_whitelist": "none"},  # files that the video refers to are not opened
         metadata_errors="replace",
     ) as container:
         for key, value in container.metadata.items():

@@ -1,4 +1,4 @@
-"""Blocks of metadata that several containers carry: EXIF, XMP, IPTC and the image resources of Photoshop."""
+"""Metadata blocks that several containers share: EXIF, XMP, IPTC and the image resources of Photoshop."""
 
 from collections.abc import Iterator
 from xml.etree import ElementTree
@@ -48,8 +48,8 @@ _CODINGS = {b"ASCII\0\0\0": "ascii", b"UNICODE\0": "utf-16", b"JIS\0\0\0\0\0": "
 
 
 def exif(data: bytes, collector: Collector) -> None:
-    """Read EXIF, from its TIFF header on."""
-    collector.guarded("EXIF", lambda: _exif_folders(data, collector))
+    """Read an EXIF block that starts at its TIFF header."""
+    collector.run_reader("EXIF", lambda: _exif_folders(data, collector))
 
 
 def _exif_folders(data: bytes, collector: Collector) -> None:
@@ -75,7 +75,7 @@ def _exif_value(tag: int, value: object) -> str:
     if isinstance(value, bytes):
         if tag == _USER_COMMENT:
             return _user_comment(value)
-        if 0x9C9B <= tag <= 0x9C9F:  # what Windows writes
+        if 0x9C9B <= tag <= 0x9C9F:  # tags of Windows, in UTF-16
             return value.decode("utf-16-le", "replace").rstrip("\0")
         text = decoded(value)
         if tag == _MAKER_NOTE or not text.isprintable():
@@ -87,7 +87,10 @@ def _exif_value(tag: int, value: object) -> str:
 
 
 def _user_comment(value: bytes) -> str:
-    """Return the comment of a user (EXIF 2.32, 4.6.5): eight bytes name its encoding; UTF-16 has either byte order."""
+    """Return the user comment (EXIF 2.32, 4.6.5).
+
+    The first eight bytes name its encoding. UTF-16 can have either byte order.
+    """
     coding, text = _CODINGS.get(value[:8]), value[8:]
     if coding == "utf-16" and not text.startswith((b"\xff\xfe", b"\xfe\xff")):
         coding = "utf-16-be" if text[::2].count(0) >= text[1::2].count(0) else "utf-16-le"
@@ -102,7 +105,7 @@ def xmp(data: bytes, collector: Collector) -> None:
         collector.problem(f"The XMP data is larger than {LARGEST_BLOCK >> 20} MiB and was not read.")
         return
     try:
-        wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16: half of its last character may be zero
+        wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # a zero byte may be half of the last character in UTF-16
         packet = data if wide else data.strip(b"\0 \r\n\t")
         tree = defusedxml.ElementTree.fromstring(packet, forbid_dtd=True)
     except (DefusedXmlException, ElementTree.ParseError, ValueError, LookupError):
@@ -113,7 +116,7 @@ def xmp(data: bytes, collector: Collector) -> None:
 
 
 def _properties(tree: ElementTree.Element) -> Iterator[tuple[str, str]]:
-    """Name and value of each property, in the order of the packet; a list gives one of each of its members."""
+    """Yield the name and value of each property in packet order; a list yields a pair for each of its members."""
     waiting = [(tree, "")]
     while waiting:
         element, owner = waiting.pop()
@@ -140,7 +143,7 @@ def photoshop(data: bytes, collector: Collector) -> None:
         if data[offset : offset + 4] != b"8BIM" or offset + 12 > len(data):
             return
         kind = int.from_bytes(data[offset + 4 : offset + 6])
-        offset += 6 + (data[offset + 6] + 2) // 2 * 2  # its name
+        offset += 6 + (data[offset + 6] + 2) // 2 * 2  # skips the name
         size = int.from_bytes(data[offset : offset + 4])
         body = data[offset + 4 : offset + 4 + size]
         offset += 4 + (size + 1) // 2 * 2
@@ -155,7 +158,7 @@ def iptc(data: bytes, collector: Collector) -> None:
         if data[offset : offset + 1] != b"\x1c" or offset + 5 > len(data):
             return
         record, dataset, size = data[offset + 1], data[offset + 2], int.from_bytes(data[offset + 3 : offset + 5])
-        if size & 0x8000:  # extended, of which no file needs any
+        if size & 0x8000:  # an extended dataset, which no file needs
             return
         if record == 2 and dataset in _DATASETS:
             collector.add("IPTC", _DATASETS[dataset], decoded(data[offset + 5 : offset + 5 + size]))

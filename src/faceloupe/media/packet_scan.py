@@ -1,4 +1,4 @@
-"""Timestamps gathered from the packets of a video, without decoding them."""
+"""Timestamps of a video, collected from its packets without decoding."""
 
 from array import array
 from collections.abc import Callable, Iterator
@@ -14,26 +14,30 @@ from av.video.stream import VideoStream
 from faceloupe.errors import EvidenceError
 from faceloupe.media.frame_index import FrameIndex
 
-_VP8_SHOWN = 0x10  # in the first byte of a VP8 frame; others are only stored to predict from
+_VP8_SHOWN = 0x10  # bit in the first byte of a shown VP8 frame; other frames only serve prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What the packets of a stream tell: an index where their timestamps can be relied on, and how many there are.
+    """Result of reading the packets of a stream.
 
-    ``order`` holds the times of decoding, in the order of storing; ``left_out`` counts what an edit list hides.
+    Attributes:
+        index: index of the frames; None if their timestamps are not reliable.
+        order: decoding times, in the order of storage.
+        packets: number of packets with a frame that is shown or hidden by an edit list.
+        hidden_by_edit_list: number of packets that an edit list hides.
     """
 
     index: FrameIndex | None
     order: "array[int]"
     packets: int
-    left_out: int
+    hidden_by_edit_list: int
 
 
 def packets_of(
     container: InputContainer, video: VideoStream, check: Callable[[], None]
 ) -> "Iterator[av.Packet[VideoStream] | av.Packet[Stream]]":
-    """Yield the packets of a stream as far as the container can be read, then an empty one that flushes the decoder."""
+    """Yield the packets of a stream as far as the container can be read, then an empty packet to flush the decoder."""
     try:
         for packet in container.demux(video):
             check()
@@ -45,16 +49,20 @@ def packets_of(
 
 
 def scan_packets(container: InputContainer, video: VideoStream, check: Callable[[], None], *, timeless: bool) -> Scan:
-    """Read the timestamps of all packets; nothing is decoded."""
+    """Read the timestamps of all packets without decoding them.
+
+    Raises:
+        EvidenceError: there are no frames, or the timestamps have no unit.
+    """
     shown, order, keys = array("q"), array("q"), array("q")
-    packets, left_out, reliable = 0, 0, True
+    packets, hidden_by_edit_list, reliable = 0, 0, True
     vp8 = video.codec_context.codec.canonical_name == "vp8"
     for packet in packets_of(container, video, check):
         if not packet.size or (vp8 and not memoryview(packet)[0] & _VP8_SHOWN):
             continue
         packets += 1
         if packet.is_discard:
-            left_out += 1
+            hidden_by_edit_list += 1
             continue
         pts, dts = packet.pts, packet.dts
         if pts is None or (timeless and pts != dts) or (dts is not None and order and dts < order[-1]):
@@ -71,7 +79,7 @@ def scan_packets(container: InputContainer, video: VideoStream, check: Callable[
     index = None
     if reliable and 0 < len(ticks) == len(shown):
         index = FrameIndex(ticks, np.searchsorted(ticks, np.unique(np.array(keys, np.int64))), _time_base(video))
-    return Scan(index, order, packets, left_out)
+    return Scan(index, order, packets, hidden_by_edit_list)
 
 
 def _time_base(video: VideoStream) -> Fraction:
@@ -82,13 +90,19 @@ def _time_base(video: VideoStream) -> Fraction:
 
 
 def index_by_number(stamps: list[int | None], order: "array[int]", video: VideoStream, *, timeless: bool) -> FrameIndex:
-    """Return an index for frames told by their number: times from the decoder, the order of storing, or the frame rate.
+    """Return an index that identifies frames by their number.
+
+    The times come from the decoder, from the decoding times of the packets, or from the frame rate, whichever fits
+    first.
 
     Args:
-        stamps: timestamps of the decoded frames, in order of display.
-        order: times of decoding of the packets.
+        stamps: timestamps of the decoded frames, in display order.
+        order: decoding times of the packets.
         video: the stream.
-        timeless: whether the timestamps were made up by the demuxer.
+        timeless: whether the demuxer made up the timestamps.
+
+    Raises:
+        EvidenceError: there are neither usable times nor a frame rate.
     """
     for times in ([] if timeless else stamps, sorted(order)):
         if len(times) == len(stamps) and None not in times and np.all(np.diff(np.array(times, np.int64)) > 0):

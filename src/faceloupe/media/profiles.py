@@ -1,6 +1,6 @@
-"""Which colors an image states, in the order in which browsers heed it, and its pixels in sRGB.
+"""Conversion of images to sRGB by the colors that they state, with the precedence that browsers use.
 
-What of it could not be applied is stated: a viewer that does apply it shows another picture than the one examined.
+Stated colors that could not be applied are reported, because a viewer that applies them shows a different picture.
 """
 
 import io
@@ -16,28 +16,28 @@ from faceloupe.media import boxes
 from faceloupe.media.color import Chromaticities, Encoding, from_cicp, from_png, gamma_table, is_screen_gamma
 
 _PNG_HEAD = 8
-_LEAST_GAMMA, _MOST_GAMMA = 16, 625_000_000  # hundred-thousandths; libpng passes over others
-_CLASSES = {"mntr", "scnr", "prtr", "spac"}  # devices and color spaces; links and named colors say nothing of a picture
+_LEAST_GAMMA, _MOST_GAMMA = 16, 625_000_000  # in 1/100,000; libpng ignores other values
+_CLASSES = {"mntr", "scnr", "prtr", "spac"}  # devices, color spaces; links and named colors do not describe a picture
 _TABLES = {b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2", b"D2B3"}
-_CHANNELS = {"RGB": {"L", "LA", "RGB", "RGBA"}, "GRAY": {"L", "LA"}, "CMYK": {"CMYK"}}  # profile -> pictures it fits
-_NO_DIFFERENCE = 2  # of 255: what profiles of sRGB itself differ by, from one maker to the next
+_CHANNELS = {"RGB": {"L", "LA", "RGB", "RGBA"}, "GRAY": {"L", "LA"}, "CMYK": {"CMYK"}}  # profile -> modes that it fits
+_NO_DIFFERENCE = 2  # of 255: sRGB profiles of different makers differ by this much
 _LONGEST_NAME = 80
 _GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)  # all grays, (1, 256, 3)
 
 
 class Unusable(Exception):
-    """The colors that the file states cannot be applied; the message says which, and why."""
+    """The colors that the file states cannot be applied; the message says which colors, and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Treated:
+class ConvertedPicture:
     """A picture in sRGB.
 
     Attributes:
-        image: of mode RGB or RGBA, or as it was where nothing was to be done.
-        color: what was done to its colors; None where nothing was.
-        transfer: what was done to its brightness alone; likewise.
-        levels: of gray that can come out, 1..256.
+        image: picture of mode RGB or RGBA, or unchanged if no conversion was needed.
+        color: conversion of its colors, as text; None if there was none.
+        transfer: conversion of only its brightness, as text; None if there was none.
+        levels: number of gray levels that can occur, 1..256.
     """
 
     image: Image.Image
@@ -46,20 +46,22 @@ class Treated:
     levels: int = 256
 
 
-PillowInfo = Mapping[str | tuple[int, int], Any]  # as Pillow types what a file states beside its pixels
+PillowInfo = Mapping[str | tuple[int, int], Any]  # Pillow's type of ``Image.info``
 
 
-def treat(image: Image.Image, info: PillowInfo, content: bytes, main: boxes.MainPicture | None) -> Treated:
+def convert_to_srgb(
+    image: Image.Image, info: PillowInfo, content: bytes, main: boxes.MainPicture | None
+) -> ConvertedPicture:
     """Convert a decoded picture to sRGB, as its file states.
 
     Args:
-        image: of mode L, LA, RGB, RGBA or CMYK.
-        info: what its decoder found beside the pixels.
-        content: of the file.
-        main: what its boxes say; None where the format has none.
+        image: picture of mode L, LA, RGB, RGBA or CMYK.
+        info: ``Image.info`` from the decoder.
+        content: bytes of the file.
+        main: properties of the main picture from the boxes; None if the format has no boxes.
 
     Raises:
-        Unusable: see there.
+        Unusable: the stated colors cannot be applied.
     """
     if content.startswith(b"\x89PNG"):
         return _png(image, _chunks(content), info.get("icc_profile"))
@@ -69,11 +71,11 @@ def treat(image: Image.Image, info: PillowInfo, content: bytes, main: boxes.Main
         stated = info.get("nclx_profile") or {}
         cicp = main.cicp or (stated.get("color_primaries", 2), stated.get("transfer_characteristics", 2))
         return _encoded(image, *cicp)
-    return Treated(image)
+    return ConvertedPicture(image)
 
 
 def _chunks(content: bytes) -> dict[bytes, bytes]:
-    """Return the chunks of a PNG in front of its pixels, the first of each kind."""
+    """Return the chunks of a PNG before its pixels, the first of each kind: kind -> body."""
     chunks: dict[bytes, bytes] = {}
     offset = _PNG_HEAD
     while offset + 8 <= len(content):
@@ -85,8 +87,8 @@ def _chunks(content: bytes) -> dict[bytes, bytes]:
     return chunks
 
 
-def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) -> Treated:
-    """Heed cICP before iCCP before sRGB before gAMA and cHRM (PNG, third edition, 4.3)."""
+def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) -> ConvertedPicture:
+    """Convert a PNG by the first of cICP, iCCP, sRGB, and gAMA with cHRM that it holds (PNG, third edition, 4.3)."""
     cicp = chunks.get(b"cICP", b"")
     if len(cicp) == 4:
         primaries, transfer, matrix, full_range = cicp
@@ -99,7 +101,7 @@ def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) 
         return _profiled(image, profile)
     gamma = int.from_bytes(chunks.get(b"gAMA", b"")[:4])
     if b"sRGB" in chunks or not _LEAST_GAMMA <= gamma <= _MOST_GAMMA:
-        return Treated(image)
+        return ConvertedPicture(image)
     exponent, chromaticities = gamma / 1e5, chunks.get(b"cHRM", b"")
     if len(chromaticities) == 32:
         values: Chromaticities = tuple(value / 1e5 for value in struct.unpack(">8I", chromaticities))
@@ -107,34 +109,36 @@ def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) 
             encoding = from_png(exponent, values)
         except (ValueError, np.linalg.LinAlgError) as problem:
             raise Unusable("its cHRM chunk does not describe a color space") from problem
-        return _through(image, encoding)
+        return _apply_encoding(image, encoding)
     if is_screen_gamma(exponent):
-        return Treated(image)
+        return ConvertedPicture(image)
     table, description = gamma_table(exponent)
-    colors, alpha = _apart(image)
-    return Treated(
-        _joined(Image.fromarray(table[np.asarray(colors)]), alpha), transfer=description, levels=len(np.unique(table))
+    colors, alpha = _split_alpha(image)
+    return ConvertedPicture(
+        _with_alpha(Image.fromarray(table[np.asarray(colors)]), alpha),
+        transfer=description,
+        levels=len(np.unique(table)),
     )
 
 
-def _encoded(image: Image.Image, primaries: int, transfer: int) -> Treated:
+def _encoded(image: Image.Image, primaries: int, transfer: int) -> ConvertedPicture:
     try:
         encoding = from_cicp(primaries, transfer)
     except ValueError as problem:
         raise Unusable(f"it states {problem} (ITU-T H.273), which is reserved") from problem
-    return _through(image, encoding)
+    return _apply_encoding(image, encoding)
 
 
-def _through(image: Image.Image, encoding: Encoding | None) -> Treated:
+def _apply_encoding(image: Image.Image, encoding: Encoding | None) -> ConvertedPicture:
     if encoding is None:
-        return Treated(image)
-    colors, alpha = _apart(image)
+        return ConvertedPicture(image)
+    colors, alpha = _split_alpha(image)
     shown = Image.fromarray(encoding.to_srgb(np.asarray(colors)))
     levels = len(np.unique(encoding.to_srgb(_GRAYS)))
-    return Treated(_joined(shown, alpha), encoding.color, encoding.transfer, levels)
+    return ConvertedPicture(_with_alpha(shown, alpha), encoding.color, encoding.transfer, levels)
 
 
-def _profiled(image: Image.Image, content: bytes | None) -> Treated:
+def _profiled(image: Image.Image, content: bytes | None) -> ConvertedPicture:
     """Apply an ICC profile: relative colorimetric with black point compensation."""
     if not content:
         raise Unusable("its embedded color profile is incomplete")
@@ -144,7 +148,7 @@ def _profiled(image: Image.Image, content: bytes | None) -> Treated:
         name = _name(profile)
     except MemoryError:
         raise
-    except Exception as problem:  # a broken profile raises anything
+    except Exception as problem:  # a broken profile can raise anything
         raise Unusable("its embedded color profile is damaged") from problem
     if kind not in _CLASSES or image.mode not in _CHANNELS.get(space, ()):
         raise Unusable(f"its embedded color profile{name} is for {space} ({kind}), which does not fit this picture")
@@ -156,11 +160,13 @@ def _profiled(image: Image.Image, content: bytes | None) -> Treated:
         raise Unusable(f"its embedded color profile{name} is damaged") from problem
 
 
-def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile, space: str, name: str, *, plain: bool) -> Treated:
+def _converted(
+    image: Image.Image, profile: ImageCms.ImageCmsProfile, space: str, name: str, *, plain: bool
+) -> ConvertedPicture:
     mode = {"GRAY": "L", "CMYK": "CMYK", "RGB": "RGB"}[space]
     exact = (
         ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
-    )  # else dark grays come from a coarse table
+    )  # otherwise dark grays come from a coarse table
     transform = ImageCms.buildTransform(
         profile,
         ImageCms.createProfile("sRGB"),
@@ -170,8 +176,8 @@ def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile, space: str
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | exact,
     )
     if plain and mode != "CMYK" and _changes_nothing(transform, mode):
-        return Treated(image)
-    colors, alpha = _apart(image, mode)
+        return ConvertedPicture(image)
+    colors, alpha = _split_alpha(image, mode)
     if mode == "L":
         steps = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
         table = np.asarray(transform.apply(steps))[0]
@@ -181,13 +187,13 @@ def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile, space: str
     levels = (
         256 if mode == "CMYK" else len(np.unique(np.asarray(transform.apply(Image.fromarray(_GRAYS).convert(mode)))))
     )
-    return Treated(_joined(shown, alpha), f"ICC profile{name} to sRGB", levels=levels)
+    return ConvertedPicture(_with_alpha(shown, alpha), f"ICC profile{name} to sRGB", levels=levels)
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a profile of curves and a matrix is that of sRGB: each value of each channel, and of gray, stays.
+    """Return whether a profile of curves and a matrix equals sRGB: no value of a channel or of gray changes.
 
-    Profiles with tables can hide anything between the values that are tried, so they are always applied.
+    Profiles with tables can hide any change between the tested values, so they are always applied.
     """
     steps = np.arange(256, dtype=np.uint8)
     gray = np.stack([steps] * 3, 1)
@@ -212,13 +218,13 @@ def _name(profile: ImageCms.ImageCmsProfile) -> str:
     return f' "{text}"' if text else ""
 
 
-def _apart(image: Image.Image, mode: str = "RGB") -> tuple[Image.Image, Image.Image | None]:
-    """Colors, in the mode asked for, and transparency; None where there is none."""
+def _split_alpha(image: Image.Image, mode: str = "RGB") -> tuple[Image.Image, Image.Image | None]:
+    """Return the colors in the given mode, and the transparency; None if there is none."""
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     return image.convert(mode), alpha
 
 
-def _joined(colors: Image.Image, alpha: Image.Image | None) -> Image.Image:
+def _with_alpha(colors: Image.Image, alpha: Image.Image | None) -> Image.Image:
     if alpha is not None:
         colors.putalpha(alpha)
     return colors

@@ -1,4 +1,4 @@
-"""Which frames of a video are analyzed, and where its scenes change."""
+"""Selection of the frames of a video that are analyzed, and detection of its cuts."""
 
 from collections import deque
 from collections.abc import Generator
@@ -11,15 +11,15 @@ from faceloupe.errors import UsageError
 from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.media.video import Video
 
-_FEWEST, _MOST = 32, 256  # frames analyzed where the number is left to the duration: one a second between these
-_LINEAR_FRAMES, _LINEAR_PIXELS = 3_000, 6e9  # of a segment that is decoded whole, so that every cut in it is found;
-# a longer one is looked through by its key frames first, where its container can be sought in
+_FEWEST, _MOST = 32, 256  # bounds for the default number of frames, which is one per second
+_LINEAR_FRAMES, _LINEAR_PIXELS = 3_000, 6e9  # largest segment that is decoded completely, so that every cut is found.
+# The key frames of a longer segment are scanned first, if its container supports seeking.
 _SEEKABLE = ("mov", "matroska")
-_SHORTEST_SHOT_S, _LOOKS_IN_SHOT = 1.0, 3  # each shot that lasts as long is analyzed as often
-_DUE_S = (0.3, 0.55, 0.85)  # after a cut: the latest moments of these looks
-_MOST_EXTRA = 2_048  # looks that shots add to those spread over the time
-_SETTLED = 2  # frames after a cut before the new shot is analyzed: encoders are at their worst right behind a cut
-_RECENT = 12  # differences that tell how much a scene moves
+_SHORTEST_SHOT_S, _SAMPLES_PER_SHOT = 1.0, 3  # shots of at least this length get this many samples
+_SHOT_SAMPLE_TIMES_S = (0.3, 0.55, 0.85)  # seconds after a cut by which these samples are due
+_MOST_EXTRA = 2_048  # samples that are added for shots
+_SETTLED = 2  # frames after a cut before the new shot is analyzed, because encoding is worst right after a cut
+_RECENT = 12  # differences that measure the movement of a scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Cut:
     """A change of scene.
 
     Attributes:
-        after: index of the last frame seen of the old shot.
-        before: index of the first frame seen of the new one; not ``after + 1`` where frames between were skipped.
-        time_s: of the frame ``before``, seconds.
+        after: index of the last decoded frame of the old shot.
+        before: index of the first decoded frame of the new shot; not ``after + 1`` if frames between them were skipped.
+        time_s: time of the frame ``before``, seconds.
     """
 
     after: int
@@ -42,9 +42,9 @@ class Sample:
     """A frame that is analyzed.
 
     Attributes:
-        index: in order of display, from 0.
-        time_s: since the first frame of the video, seconds.
-        shot: number of the shot it belongs to, from 0.
+        index: position in display order, from 0.
+        time_s: time since the first frame of the video, seconds.
+        shot: number of its shot, from 0.
         rgb: (H, W, 3) uint8, upright.
     """
 
@@ -55,10 +55,11 @@ class Sample:
 
 
 class CutFinder:
-    """Tells cuts from movement: the picture changes at once, and its layout with it.
+    """Detector that distinguishes cuts from movement: at a cut, the picture and its layout change at once.
 
-    Two successive small gray pictures lie across a cut where their mean difference is large, several times what it was
-    lately (Yusoff et al. 2000, "Video shot cut detection using adaptive thresholding"), and they hardly correlate.
+    A cut lies between two successive small gray pictures if their mean difference is large and several times the recent
+    differences (Yusoff et al. 2000, "Video shot cut detection using adaptive thresholding"), and if they hardly
+    correlate.
     """
 
     LEAST_DIFFERENCE = 14.0  # gray levels
@@ -70,10 +71,10 @@ class CutFinder:
         self._recent: deque[float] = deque(maxlen=_RECENT)
 
     def is_cut(self, luma: np.ndarray) -> bool:
-        """Whether a cut lies between the picture given last and this one.
+        """Return whether a cut lies between the previous picture and this one.
 
         Args:
-            luma: (h, w) uint8, the frame made small.
+            luma: (h, w) uint8, the reduced frame.
         """
         now, before = luma.astype(np.float32), self._last
         self._last = now
@@ -98,7 +99,7 @@ def _spread(video: Video | IsolatedVideo, count: int, from_s: float, end_s: floa
     """Return the indices of the frames on screen halfway through equal parts of a segment, or all its frames."""
     first, last = video.index_at(from_s), video.index_at(end_s)
     if float(video.time(last)) >= end_s > from_s:
-        last = max(first, last - 1)  # it begins where the segment ends
+        last = max(first, last - 1)  # the last frame begins where the segment ends
     if last - first < count:
         return list(range(first, last + 1))
     moments = (np.arange(count) + 0.5) / count * (end_s - from_s) + from_s
@@ -106,11 +107,11 @@ def _spread(video: Video | IsolatedVideo, count: int, from_s: float, end_s: floa
 
 
 class Sampler:
-    """Looks through a video: frames spread evenly over the time, one more for each shot, and the cuts between.
+    """Sampler that spreads frames evenly over time, adds more in shots that have too few, and records the cuts.
 
     Attributes:
         planned: indices of the evenly spread frames.
-        cuts: found so far.
+        cuts: cuts found so far.
     """
 
     def __init__(self, video: Video | IsolatedVideo, *, frames: int, from_s: float, to_s: float) -> None:
@@ -118,12 +119,12 @@ class Sampler:
 
         Args:
             video: an open video.
-            frames: to look at; 0 leaves it to the duration.
+            frames: number of frames; 0 derives it from the duration.
             from_s: start of the segment that is analyzed, seconds.
-            to_s: its end; 0 is the end of the video.
+            to_s: end of the segment, seconds; 0 is the end of the video.
 
         Raises:
-            UsageError: there is no such segment.
+            UsageError: the segment is not in the video.
         """
         last_s = float(video.time(video.count - 1))
         duration_s = video.facts.duration_s or last_s
@@ -155,15 +156,15 @@ class Sampler:
         shots.sort(key=lambda shot: self._video.time(shot[1] - 1) - self._video.time(shot[0]), reverse=True)
         planned, extra = set(self.planned), 0
         for first, last in shots:
-            if sum(first <= index < last for index in self.planned) >= _LOOKS_IN_SHOT or extra >= _MOST_EXTRA:
+            if sum(first <= index < last for index in self.planned) >= _SAMPLES_PER_SHOT or extra >= _MOST_EXTRA:
                 continue
-            looks = {first + (last - first) * (2 * number + 1) // (2 * _LOOKS_IN_SHOT) for number in range(3)}
-            extra += len(looks - planned)
-            planned |= looks
+            shot_frames = {first + (last - first) * (2 * number + 1) // (2 * _SAMPLES_PER_SHOT) for number in range(3)}
+            extra += len(shot_frames - planned)
+            planned |= shot_frames
         return sorted(planned)
 
     def samples(self) -> Generator[Sample]:
-        """Decode, and give the frames that are analyzed, in order of display."""
+        """Decode the video and yield the frames to analyze, in display order."""
         if self._by_shots and not self._every:
             self.planned = self._with_shots()
         first, last = self.planned[0], self.planned[-1]
@@ -171,27 +172,28 @@ class Sampler:
         sparse = self._video.time(first + spacing) - self._video.time(first) > 1 if first < last else False
         finder, before, size = CutFinder(), first, None
         early, early_left, more_left = None, len(self.planned), _MOST_EXTRA
-        shot_start, looks = self._video.time(first), 0 if sparse else _LOOKS_IN_SHOT  # the first needs no more
+        shot_start = self._video.time(first)
+        shot_samples = 0 if sparse else _SAMPLES_PER_SHOT  # dense: the first shot has enough
         for decoded_frame in self._video.walk(self.planned, every=self._every):
             index = decoded_frame.index
-            resized = size is not None and decoded_frame.size != size  # boxes of another size do not go on in this one
+            resized = size is not None and decoded_frame.size != size  # tracks end where the size changes
             size = decoded_frame.size
             if (finder.is_cut(decoded_frame.luma) or resized) and index > first:
                 self.cuts.append(Cut(before, index, float(decoded_frame.time)))
                 following = next((planned for planned in self.planned if planned >= index), index)
                 early = index + _SETTLED if early_left and following - index > spacing // 3 else None
-                shot_start, looks = decoded_frame.time, 0
+                shot_start, shot_samples = decoded_frame.time, 0
             before = index
             is_early = early is not None and index >= early
             is_due = (
                 self._by_shots
-                and looks < _LOOKS_IN_SHOT
+                and shot_samples < _SAMPLES_PER_SHOT
                 and more_left > 0
-                and decoded_frame.time - shot_start >= _DUE_S[looks]
+                and decoded_frame.time - shot_start >= _SHOT_SAMPLE_TIMES_S[shot_samples]
             )
             if decoded_frame.wanted or is_early or is_due:
                 early_left -= is_early and not decoded_frame.wanted
                 more_left -= is_due and not is_early and not decoded_frame.wanted
                 early = None
-                looks += 1
+                shot_samples += 1
                 yield Sample(index, float(decoded_frame.time), len(self.cuts), decoded_frame.rgb())

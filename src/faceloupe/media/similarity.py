@@ -1,21 +1,24 @@
-"""Similarity of images: a perceptual hash that survives rescaling and recompression."""
+"""Similarity of images by a perceptual hash that survives rescaling and recompression."""
 
 import numpy as np
 from PIL import Image
 
-NEAR_BITS = 6  # of 64 that may differ; chosen by hand, false marks were not measured
+NEAR_BITS = 6  # of 64 bits, that similar pictures may differ by; chosen by hand, false positives were not measured
 
 
 def perceptual_hash(rgb: np.ndarray, side: int = 8) -> str:
-    """DCT hash of a picture (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions").
+    """Return the DCT hash of a picture.
+
+    Source: Zauner 2010, "Implementation and benchmarking of perceptual image hash functions".
 
     Args:
         rgb: (H, W, 3) uint8, RGB.
-        side: of the square of coefficients that is kept: 8 tells pictures apart, 16 aligned faces, too.
+        side: side of the square of coefficients that is kept: 8 distinguishes pictures, 16 also distinguishes aligned
+            faces.
 
     Returns:
         ``side ** 2`` bits as hexadecimal digits: 64 bits as 16 digits.
     """
-    import imagehash  # here: it takes longer to load than most commands that only read the cases
+    import imagehash  # imported here, because loading it takes longer than most commands that only read cases
 
     return str(imagehash.phash(Image.fromarray(rgb), side))

@@ -1,4 +1,4 @@
-"""What a file states about itself, as it is collected within bounds."""
+"""Statements of a file about itself, collected within limits."""
 
 from collections.abc import Callable
 
@@ -7,20 +7,20 @@ import msgspec
 from faceloupe.media.jpeg_structure import JpegStructure
 
 LARGEST_BLOCK = 8 << 20  # bytes of one XMP packet or of one decompressed text
-LONGEST_VALUE = 1 << 20  # characters of one value that are kept; of a longer one, half from each end
-MOST_CHARACTERS = 4 << 20  # of all values of a file
+LONGEST_VALUE = 1 << 20  # characters kept of one value; of a longer value, half from each end
+MOST_CHARACTERS = 4 << 20  # kept of all values of a file
 MOST_STATEMENTS = 4000
-MOST_BLOCKS = 20_000  # segments or chunks that are walked
+MOST_BLOCKS = 20_000  # segments or chunks that are read
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """One thing that a file says about itself.
+    """One statement of a file about itself.
 
     Attributes:
-        structure: the structure that holds it: ``EXIF``, ``XMP``, ``IPTC``, ``PNG text``, ``JPEG comment``,
+        structure: the structure that holds the statement: ``EXIF``, ``XMP``, ``IPTC``, ``PNG text``, ``JPEG comment``,
             ``GIF comment``, ``container``, ``stream`` or ``bitstream``; or ``structure``: how a video is built.
-        key: its name there.
-        value: as text; of one longer than ``LONGEST_VALUE``, its start and its end.
+        key: name of the statement in that structure.
+        value: value as text; if it is longer than ``LONGEST_VALUE``, only its start and its end.
         size: characters of the whole value.
     """
 
@@ -31,15 +31,15 @@ class Statement(msgspec.Struct, frozen=True):
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What a file states about itself.
+    """The statements of a file about itself.
 
     Attributes:
-        statements: in the order of the file.
+        statements: the statements in file order.
         problems: what could not be read, one sentence each.
         has_position: whether EXIF holds a position (GPS).
-        thumbnail: the JPEG preview in EXIF; empty where there is none.
-        profile: the ICC color profile; empty likewise.
-        jpeg: how the file is built; None where it is not a JPEG.
+        thumbnail: the JPEG preview in EXIF; empty if there is none.
+        profile: the ICC color profile; empty if there is none.
+        jpeg: structure of a JPEG file; None for other formats.
     """
 
     statements: tuple[Statement, ...] = ()
@@ -51,7 +51,7 @@ class Metadata(msgspec.Struct, frozen=True):
 
 
 class Collector:
-    """Statements as they are found, within the bounds.
+    """Collector of statements within the limits.
 
     Attributes:
         with_position: whether the position in EXIF (GPS) is listed.
@@ -67,7 +67,7 @@ class Collector:
         self._left = MOST_CHARACTERS
 
     def metadata(self) -> Metadata:
-        """Return what was collected."""
+        """Return the statements and problems collected so far."""
         return Metadata(
             tuple(self.statements),
             tuple(self.problems),
@@ -78,7 +78,7 @@ class Collector:
         )
 
     def add(self, structure: str, key: str, value: str) -> None:
-        """Add a statement; see ``Statement``."""
+        """Add a statement, or note a problem if a limit is reached; see ``Statement``."""
         size = len(value)
         if size > LONGEST_VALUE:
             value = f"{value[: LONGEST_VALUE // 2]} … {value[-LONGEST_VALUE // 2 :]}"
@@ -89,12 +89,15 @@ class Collector:
         self.statements.append(Statement(structure, _clean(key)[:200], _clean(value), size))
 
     def problem(self, sentence: str) -> None:
-        """Note what could not be read, once."""
+        """Note a problem; the same sentence is noted only once."""
         if sentence not in self.problems:
             self.problems.append(sentence)
 
-    def guarded(self, what: str, read: Callable[[], None]) -> None:
-        """Run a reader: on a hostile file a library raises anything, and each means that this block is damaged."""
+    def run_reader(self, what: str, read: Callable[[], None]) -> None:
+        """Run a reader, and note a problem if it raises an exception.
+
+        On a hostile file, a library can raise any exception; each means that the block ``what`` is damaged.
+        """
         try:
             read()
         except MemoryError:
@@ -104,12 +107,12 @@ class Collector:
 
 
 def _clean(text: str) -> str:
-    """Text that can be shown: controls, format marks and halves of characters are replaced, line ends kept."""
+    """Return text that can be shown: controls, format marks and lone surrogates are replaced, line ends are kept."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 def decoded(data: bytes) -> str:
-    """Return bytes as text, in whichever encoding fits first."""
+    """Return bytes as text: UTF-16 with a byte order mark, UTF-8, or Latin-1, whichever fits first."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace").rstrip("\0")
     data = data.rstrip(b"\0")

@@ -1,4 +1,4 @@
-"""Video: what a container states, and its frames with their exact timestamps, decoded one at a time."""
+"""Videos: the facts that a container states, and frames with exact timestamps, decoded one at a time."""
 
 import math
 import os
@@ -21,10 +21,10 @@ from faceloupe.errors import EvidenceError
 from faceloupe.media.boxes import file_boxes
 from faceloupe.media.color import Encoding, from_cicp
 from faceloupe.media.evidence import Shown
-from faceloupe.media.frame_source import DAMAGED, LUMA_SHAPE, DecodedFrame, FrameSource, VideoFacts, guarded
+from faceloupe.media.frame_source import DAMAGED, LUMA_SHAPE, DecodedFrame, FrameSource, VideoFacts, decoder_errors
 from faceloupe.media.packet_scan import Scan, index_by_number, packets_of, scan_packets
 
-KEYS_APART_S = Fraction(1, 2)  # of those that a quick look gives
+KEYS_APART_S = Fraction(1, 2)  # least distance of the key frames that ``walk`` yields with ``keys_only``
 DEMUXERS = {
     "MP4": "mov",
     "QuickTime": "mov",
@@ -44,18 +44,18 @@ DEMUXERS = {
     "H.265": "hevc",
     "MJPEG": "mjpeg",
 }
-_SEQUENCE_HEADER = b"\x00\x00\x01\xb3"  # MPEG video without a container around it
-_SEEKABLE = {"mov", "matroska"}  # the others find a frame by guessing from its time where it may be in the file
-_BARE = {"mpegvideo", "m4v", "h264", "hevc", "mjpeg"}  # data without a container, and so without times
-_TIMELESS = {"avi", *_BARE}  # these store no times; FFmpeg makes some up, wrong ones where frames are reordered
+_SEQUENCE_HEADER = b"\x00\x00\x01\xb3"  # MPEG video without a container
+_SEEKABLE = {"mov", "matroska"}  # the others guess the position of a frame in the file from its time
+_BARE = {"mpegvideo", "m4v", "h264", "hevc", "mjpeg"}  # streams without a container, and so without times
+_TIMELESS = {"avi", *_BARE}  # these store no times; those made up by FFmpeg are wrong if frames are reordered
 _BUFFER_BYTES = 1 << 20
-_WORTH_A_SEEK = 8  # frames skipped; a seek throws away about as many that the decoder holds already
+_WORTH_A_SEEK = 8  # skipped frames that justify a seek, which discards about as many in the decoder
 _CONVERTED_TRANSFERS = {8, 9, 10, 16, 17, 18}  # ITU-T H.273: linear, logarithmic, PQ, SMPTE 428, HLG
-_CONVERTED_PRIMARIES = {8, 9, 10, 11, 12}  # film, BT.2020, XYZ, P3; players show those of television as they are
-_MOST_STRETCHED = 10  # a pixel's width to its height, or the reverse, that can be meant
+_CONVERTED_PRIMARIES = {8, 9, 10, 11, 12}  # film, BT.2020, XYZ, P3; players do not convert those of television
+_MOST_STRETCHED = 10  # largest plausible ratio of a pixel's sides
 _HEAD_SEARCHED, _MOST_DESCRIPTION = 1 << 16, 64 << 20  # bytes that are searched for signs of encryption
 _ENCRYPTED_MP4 = re.compile(rb"stsd.{12}(?:encv|drmi|drmv)", re.DOTALL)  # the first sample entry of a track
-_ENCRYPTED_MATROSKA = re.compile(rb"\x50\x33\x81\x01.{0,16}\x50\x35", re.DOTALL)  # an encoding of the type encryption
+_ENCRYPTED_MATROSKA = re.compile(rb"\x50\x33\x81\x01.{0,16}\x50\x35", re.DOTALL)  # a ContentEncoding of type encryption
 _ENCRYPTED = "The video is encrypted ({}); decrypt it with its key, or get a copy without protection."
 _CODECS_WITH_PARAMETERS = {"h264": "H.264", "hevc": "H.265"}
 _HEADLESS = (
@@ -65,12 +65,12 @@ _HEADLESS = (
 
 
 class Video(FrameSource):
-    """A video file, opened to be examined.
+    """A video file, opened for examination.
 
-    What the container states about its frames is read in one pass that decodes next to nothing. Frames are decoded by
-    ``walk``, one walk at a time. A frame that its decoder calls corrupt, and those after it up to the next key frame,
-    count as unreadable: what a decoder puts in place of lost data is not evidence. (Damage that the decoder itself does
-    not notice is not known.)
+    The container's data about its frames is read in one pass that decodes almost nothing. ``walk`` decodes frames, one
+    walk at a time. If a decoder reports a frame as corrupt, that frame and the frames up to the next key frame count as
+    unreadable, because the pixels that a decoder substitutes for lost data are not evidence. Damage that the decoder
+    does not notice remains unknown.
     """
 
     def __init__(
@@ -84,21 +84,21 @@ class Video(FrameSource):
         """Open a video.
 
         Args:
-            stream: seekable; it stays the caller's, who must not move it during a walk.
-            format_name: the format its first bytes show, see ``media.formats``. No other demuxer is tried, as some open
-                further files that their input names.
+            stream: seekable; it belongs to the caller, who must not move it during a walk.
+            format_name: format detected from its first bytes, see ``media.formats``. No other demuxer is tried, because
+                some demuxers open further files that their input names.
             max_pixels: largest width times height.
-            check: called for every packet, now and in walks; what it raises of our own errors ends the work.
+            check: called for every packet, now and in walks; a ``FaceLoupeError`` that it raises ends the work.
 
         Raises:
-            EvidenceError: no video, no frames, too large, encrypted, or damaged beyond reading.
+            EvidenceError: the file has no video or no frames, or is too large, encrypted, or damaged beyond reading.
         """
         super().__init__(format_name, check)
         stream.seek(0)
         raw = format_name == "MPEG" and stream.read(4) == _SEQUENCE_HEADER
         self._file, self._demuxer = stream, "mpegvideo" if raw else DEMUXERS[format_name]
         self._max_pixels = max_pixels
-        with guarded(format_name):
+        with decoder_errors(format_name):
             self._refuse_encrypted()
             with self._opened() as (container, video):
                 scan = scan_packets(container, video, self._check, timeless=self._demuxer in _TIMELESS)
@@ -110,19 +110,19 @@ class Video(FrameSource):
                 self._turn = _orientation(first)
                 self._aspect = _pixel_aspect(video)
                 self._encoding, unshown = _encoding(first)
-                self._check_size(*self._shown_size(first))  # the container may have stated another one
+                self._check_size(*self._shown_size(first))  # the container may have stated another size
                 self.facts = self._describe(container, video, first, scan, unshown)
 
     def _decode(self, targets: list[int], *, every: bool, keys_only: bool) -> Generator[DecodedFrame]:
         return self._walk_keys(targets) if keys_only else self._walk(deque(targets), every)
 
     def _walk_keys(self, targets: list[int]) -> Generator[DecodedFrame]:
-        """Decode key frames alone; what cannot be decoded is passed over."""
+        """Decode only key frames, and skip those that cannot be decoded."""
         if not targets:
             return
         first, last = (int(self._index.ticks[target]) for target in (targets[0], targets[-1]))
         apart, due = KEYS_APART_S / self._index.time_base, first
-        with guarded(self._format_name), self._opened() as (container, video):
+        with decoder_errors(self._format_name), self._opened() as (container, video):
             video.codec_context.skip_frame = "NONKEY"
             for packet in packets_of(container, video, self._check):
                 if packet.size:
@@ -143,14 +143,14 @@ class Video(FrameSource):
 
     def _walk(self, pending: deque[int], every: bool) -> Generator[DecodedFrame]:
         seeking = self._demuxer in _SEEKABLE and not self._index.counted
-        reached = -1  # the last frame that was passed
-        with guarded(self._format_name):
+        reached = -1  # index of the last frame that was passed
+        with decoder_errors(self._format_name):
             while pending:
                 key = self._index.key_before(pending[0]) if seeking else 0
                 with closing(self._decoded(key)) as decoded:
                     for index, frame, sound in decoded:
                         if key and (index > pending[0] or (index == pending[0] and not sound)):
-                            seeking = False  # too late a seek, or damage: decoding from the very start tells
+                            seeking = False  # late seek or damage: decode from the start instead
                             break
                         if index <= reached:
                             continue
@@ -162,7 +162,7 @@ class Video(FrameSource):
                         if not pending:
                             return
                         far = self._index.key_before(pending[0]) > index + _WORTH_A_SEEK
-                        if far and wanted and seeking and not every:  # once a target: a seek may land short of its key
+                        if far and wanted and seeking and not every:  # one seek per target: it may land before its key
                             break
                     else:  # the stream has ended
                         seeking = False
@@ -170,7 +170,10 @@ class Video(FrameSource):
                             self._take(pending, self.count, False)
 
     def _take(self, pending: deque[int], index: int, sound: bool) -> bool:
-        """Take the targets up to that frame out of the queue: all lost but that very one, if it is one and sound."""
+        """Remove the targets up to a frame from the queue, and return whether that frame is a target.
+
+        The removed targets count as unreadable, except that frame if it is sound.
+        """
         wanted = False
         while pending and pending[0] <= index:
             target = pending.popleft()
@@ -180,10 +183,10 @@ class Video(FrameSource):
         return wanted
 
     def _decoded(self, key: int) -> Generator[tuple[int, av.VideoFrame, bool]]:
-        """Index, frame, and whether it can be relied on, from that key frame on; from the start for 0."""
+        """Yield index, frame, and whether the frame is sound, from the key frame ``key`` on; 0 is the start."""
         with self._opened() as (container, video):
             if key:
-                # Some decoders read once, at the start, how to read all that follows (which x264 wrote it, for one).
+                # Some decoders read settings for the whole stream from its first packet, such as the version of x264.
                 with suppress(av.FFmpegError):
                     video.codec_context.decode(next(packets_of(container, video, self._check)))
                 container.seek(int(self._index.ticks[key]), stream=video)
@@ -193,7 +196,7 @@ class Video(FrameSource):
                     yield index, frame, sound and math.prod(self._shown_size(frame)) <= self._max_pixels
 
     def _frames(self, container: InputContainer, video: VideoStream) -> Iterator[tuple[av.VideoFrame, bool]]:
-        """Frames in order of display, and whether nothing was damaged since the last key frame."""
+        """Yield frames in display order, and whether nothing was damaged since the last key frame."""
         sound = True
         for packet in packets_of(container, video, self._check):
             try:
@@ -211,7 +214,11 @@ class Video(FrameSource):
     def _first_frame(
         self, container: InputContainer, video: VideoStream, *, go_on: bool
     ) -> tuple[av.VideoFrame, list[int | None]]:
-        """Return the first frame that can be relied on, and the timestamps of all decoded until then, or to the end."""
+        """Return the first sound frame, and the timestamps of the frames up to it; with ``go_on``, of all frames.
+
+        Raises:
+            EvidenceError: there is no sound frame.
+        """
         first, stamps = None, []
         for frame, sound in self._frames(container, video):
             stamps.append(frame.pts)
@@ -231,7 +238,7 @@ class Video(FrameSource):
         """Refuse a video whose container states encryption.
 
         Raises:
-            EvidenceError: the container says that its video is encrypted.
+            EvidenceError: the container states that the video is encrypted.
         """
         if self._demuxer == "mov" and _ENCRYPTED_MP4.search(_description(self._file)):
             raise EvidenceError(_ENCRYPTED.format("Common Encryption or FairPlay"))
@@ -240,14 +247,14 @@ class Video(FrameSource):
             raise EvidenceError(_ENCRYPTED.format("WebM Encryption"))
 
     def _shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Width and height of a frame with square pixels, upright."""
+        """Return the width and height of a frame, upright and with square pixels."""
         width, height = _square(frame.width, frame.height, self._aspect)
         return (height, width) if self._turn[0] % 2 else (width, height)
 
     def _shown(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB as a player shows it: square pixels, sRGB, upright."""
+        """Return a frame as a player shows it: (H, W, 3) uint8 RGB, square pixels, sRGB, upright."""
         quarters, mirrored = self._turn
-        with guarded("video"):
+        with decoder_errors("video"):
             width, height = _square(frame.width, frame.height, self._aspect)
             rgb = frame.to_ndarray(width=width, height=height, format="rgb24", interpolation="BICUBIC")
             if self._encoding is not None:
@@ -263,18 +270,18 @@ class Video(FrameSource):
             self._file,
             "r",
             format=self._demuxer,
-            container_options={"protocol_whitelist": "none"},  # nothing that the file refers to is opened
+            container_options={"protocol_whitelist": "none"},  # files that the video refers to are not opened
             metadata_errors="replace",
             buffer_size=_BUFFER_BYTES,
         ) as container:
             video = _main_stream(container, self._format_name)
             context = video.codec_context
             self._check_size(context.width, context.height)
-            # Frames decoded side by side would make what damage costs, and now and then their pixels, depend on the
-            # processors of the machine. MPEG-1 and 2 refuse what lacks slices only where slices are decoded so.
+            # With frame threads, the frames lost to damage, and sometimes the pixels, would depend on the number of
+            # processors. The MPEG-1 and MPEG-2 decoders refuse frames with missing slices only if slice threads are on.
             slices = context.codec.canonical_name in ("mpeg1video", "mpeg2video")
             context.thread_type, context.thread_count = ("SLICE", 2) if slices else ("NONE", 1)
-            # Frames may grow in mid stream. Twice the limit, as they are decoded in whole blocks.
+            # Frames may grow in mid-stream. The limit is doubled, because frames are decoded in whole blocks.
             context.options = {"max_pixels": str(2 * self._max_pixels + 65536), "err_detect": "explode"}
             yield container, video
 
@@ -301,7 +308,7 @@ class Video(FrameSource):
             pixel_aspect=f"{aspect.numerator}:{aspect.denominator} to square pixels" if aspect != 1 else None,
         )
         ends = int(index.ticks[0]) * index.time_base + span + (1 / rate if rate else 0)
-        # Of Matroska alone: others announce frames, or estimate.
+        # Only for Matroska: other containers announce a number of frames, or their duration is an estimate.
         announced = (container.duration or 0) / av.time_base if "matroska" in container.format.name else 0
         alpha = any(part.is_alpha for part in first.format.components) or video.metadata.get("alpha_mode") == "1"
         notes = {
@@ -312,7 +319,7 @@ class Video(FrameSource):
             f"The file announces {announced:.1f} s, but its video ends after {float(ends):.1f} s.": announced
             > ends + 1,
             "The file contains frames that its edit list leaves out; the frames that a player shows were "
-            "analyzed.": scan.left_out,
+            "analyzed.": scan.hidden_by_edit_list,
             "The file has no usable timestamps; they were derived from the order of the frames.": index.counted
             or self._demuxer in _BARE,
             f"Its pixels are not square ({aspect.numerator}:{aspect.denominator}); it was resampled to square ones, "
@@ -346,7 +353,7 @@ class Video(FrameSource):
 
 
 def _video_streams(container: InputContainer) -> list[VideoStream]:
-    """All but cover pictures, which containers keep as video of one frame."""
+    """Return the video streams except cover pictures, which containers store as video of one frame."""
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
@@ -362,7 +369,7 @@ def _main_stream(container: InputContainer, file_format: str) -> VideoStream:
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
-    """Quarter turns clockwise that show a frame upright, and whether it is mirrored left to right after them."""
+    """Return the clockwise quarter turns that show a frame upright, and whether it is then mirrored left to right."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if not isinstance(data, SideData):
         return 0, False
@@ -372,7 +379,7 @@ def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
 
 
 def _pixel_aspect(video: VideoStream) -> Fraction:
-    """Width of a pixel to its height; 1 where nothing is stated that can be meant."""
+    """Return the ratio of a pixel's width to its height; 1 if no plausible ratio is stated."""
     aspect = video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio
     if not aspect or not 1 / _MOST_STRETCHED <= aspect <= _MOST_STRETCHED:
         return Fraction(1)
@@ -380,12 +387,15 @@ def _pixel_aspect(video: VideoStream) -> Fraction:
 
 
 def _square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """Size of a frame whose pixels are made square, never by losing some."""
+    """Return the size of a frame after its pixels are made square, which never reduces width or height."""
     return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
 
 
 def _encoding(frame: av.VideoFrame) -> tuple[Encoding | None, str]:
-    """How the colors of a frame are brought to sRGB, None where they are it, and why that cannot be done."""
+    """Return the color encoding to convert from, and why the colors cannot be converted.
+
+    The encoding is None if no conversion is needed or possible. The reason is empty unless conversion is impossible.
+    """
     if frame.color_trc not in _CONVERTED_TRANSFERS and frame.color_primaries not in _CONVERTED_PRIMARIES:
         return None, ""
     try:
@@ -395,7 +405,7 @@ def _encoding(frame: av.VideoFrame) -> tuple[Encoding | None, str]:
 
 
 def _description(stream: BinaryIO) -> bytes:
-    """Return the content of the box ``moov`` of an MP4 or QuickTime file; empty where there is none."""
+    """Return the content of the ``moov`` box of an MP4 or QuickTime file; empty if there is none."""
     for kind, start, size in file_boxes(stream, 0, stream.seek(0, os.SEEK_END)):
         if kind == b"moov":
             stream.seek(start)
@@ -405,7 +415,7 @@ def _description(stream: BinaryIO) -> bytes:
 
 @lru_cache
 def _has_luma(pixel_format: str) -> bool:
-    """Whether the first plane of such frames holds 8-bit brightness and nothing else."""
+    """Return whether the first plane of a pixel format holds 8-bit luma and nothing else."""
     shape = av.VideoFormat(pixel_format)
     return shape.is_planar and not shape.is_rgb and shape.components[0].bits == 8
 

@@ -1,4 +1,4 @@
-"""How a video file is built: boxes and edit lists of an MP4, and the rhythm of the frames, without decoding any."""
+"""Structure of a video file, read without decoding: boxes and edit lists of an MP4, and the timing of the frames."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -10,18 +10,18 @@ from typing import BinaryIO
 
 from faceloupe.media.boxes import FULL, file_boxes
 
-MOST_PACKETS = 1000  # of the first track of pictures
+MOST_PACKETS = 1000  # read from the first video track
 _MOST_BOXES = 300
-_MOST_EDITS = 20  # of a track
+_MOST_EDITS = 20  # listed for a track
 _DEEPEST = 8
 _HOLDERS = {b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl", b"dinf", b"udta", b"mvex", b"moof", b"traf"}
 
 
 def box_tree(file: BinaryIO) -> str:
-    """Name the boxes of an MP4 (ISO/IEC 14496-12) in their order, those within others in brackets.
+    """Return the names of the boxes of an MP4 (ISO/IEC 14496-12) in file order, with nested boxes in brackets.
 
     Args:
-        file: its bytes.
+        file: the open file.
     """
     names = list[str]()
 
@@ -40,15 +40,15 @@ def box_tree(file: BinaryIO) -> str:
 
 
 def edit_lists(file: BinaryIO) -> Iterator[str]:
-    """Put the edit list of each track of an MP4 into words (8.6.6): times stand in the units of the file.
+    """Yield the edit list of each track of an MP4 as text (8.6.6), with times in the units of the file.
 
     Args:
-        file: its bytes.
+        file: the open file.
     """
-    for _, movie, movie_size in _of(file, b"moov", 0, file.seek(0, 2)):
-        for number, track, track_size in _of(file, b"trak", movie, movie_size):
-            for _, edits, edits_size in _of(file, b"edts", track, track_size):
-                for _, start, size in _of(file, b"elst", edits, edits_size):
+    for _, movie, movie_size in _bodies_of_kind(file, b"moov", 0, file.seek(0, 2)):
+        for number, track, track_size in _bodies_of_kind(file, b"trak", movie, movie_size):
+            for _, edits, edits_size in _bodies_of_kind(file, b"edts", track, track_size):
+                for _, start, size in _bodies_of_kind(file, b"elst", edits, edits_size):
                     file.seek(start)
                     entries = _edits(file.read(min(size, FULL + 4 + 20 * _MOST_EDITS)))
                     yield f"track {number + 1}: {'; '.join(entries) or 'empty'}"
@@ -60,7 +60,7 @@ class CodedFrame:
 
     Attributes:
         key: whether decoding can start at it.
-        time: when it is shown, in ticks; None where the file does not say.
+        time: display time in ticks; None if the file does not state it.
     """
 
     key: bool
@@ -68,11 +68,11 @@ class CodedFrame:
 
 
 def rhythm(frames: Sequence[CodedFrame], time_base: Fraction) -> Iterator[tuple[str, str]]:
-    """Name and value of what the frames of a track say of how they were coded.
+    """Yield the name and the value of each fact that the frames of a track reveal about their coding.
 
     Args:
-        frames: in the order of the file.
-        time_base: seconds a tick.
+        frames: frames in file order.
+        time_base: seconds per tick.
     """
     if not frames:
         return
@@ -97,8 +97,8 @@ def _spread(values: Sequence[float]) -> str:
     return f"{least:g} each" if least == most else f"{least:g} to {most:g}, median {median(values):g}"
 
 
-def _of(file: BinaryIO, kind: bytes, start: int, size: int) -> list[tuple[int, int, int]]:
-    """List number, start and size of the body of each box of a kind."""
+def _bodies_of_kind(file: BinaryIO, kind: bytes, start: int, size: int) -> list[tuple[int, int, int]]:
+    """List the number, start and size of the body of each box of a kind."""
     bodies = [(body, length) for name, body, length in file_boxes(file, start, start + size) if name == kind]
     return [(number, *body) for number, body in enumerate(bodies)]
 

@@ -1,1 +1,1 @@
-"""Networks, their records, and the safe loading of their weights."""
+"""Networks, their records, and safe loading of their weights."""

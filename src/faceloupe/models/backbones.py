@@ -1,8 +1,8 @@
-"""MobileNetV2, MobileNetV3 and EfficientNet-B0, defined here so that a score does not wait for torchvision.
+"""MobileNetV2, MobileNetV3 and EfficientNet-B0, defined here so that scoring does not have to import torchvision.
 
-Layers, names of parameters and the order of random draws are those of torchvision 0.28 (BSD-3): its state dicts load
-here, logits are equal to the last bit, and training from one seed starts from the same numbers. The tests hold all
-three against torchvision. Sources: Sandler et al. 2018 (MobileNetV2), Howard et al. 2019 (MobileNetV3), Tan and Le 2019
+Layers, parameter names and the order of random draws are those of torchvision 0.28 (BSD-3): its state dicts load here,
+logits are equal to the last bit, and training with the same seed starts from the same numbers. The tests compare all
+three with torchvision. Sources: Sandler et al. 2018 (MobileNetV2), Howard et al. 2019 (MobileNetV3), Tan and Le 2019
 (EfficientNet). Every network ends in global average pooling and one output.
 """
 
@@ -18,7 +18,7 @@ _Layer = Callable[..., nn.Module]  # makes a layer
 
 
 class _ConvNorm(nn.Sequential):
-    """Convolution, batch normalization and, where one is given, an activation."""
+    """Convolution, batch normalization and an optional activation."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class _ConvNorm(nn.Sequential):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh channels by what their means say (Hu et al. 2018)."""
+    """Weights for channels, computed from the channel means (Hu et al. 2018)."""
 
     def __init__(self, channels: int, squeezed: int, activation: nn.Module, gate: nn.Module) -> None:
         super().__init__()
@@ -55,9 +55,9 @@ class SqueezeExcitation(nn.Module):
 
 
 class _Residual(nn.Module):
-    """A block whose input is added to its output where their shapes agree.
+    """A block whose input is added to its output if ``shortcut`` is set.
 
-    In training, the block's output is left out for a random share ``skipped`` of the pictures of a batch (stochastic
+    In training, the block's output is dropped for a random share ``skipped`` of the pictures of a batch (stochastic
     depth, Huang et al. 2016).
     """
 
@@ -109,12 +109,12 @@ class Backbone(nn.Module):
         *,
         draw: Callable[[torch.Tensor], torch.Tensor] = _draw_normal,
     ) -> None:
-        """Put the parts together and draw the first weights.
+        """Assemble the network and draw its initial weights.
 
         Args:
-            features: ends in (N, C, H, W).
-            classifier: from (N, C) to (N, 1).
-            draw: fills the weights of a linear layer.
+            features: layers that end in (N, C, H, W).
+            classifier: layers from (N, C) to (N, 1).
+            draw: initializes the weights of a linear layer in place.
         """
         super().__init__()
         self.features = nn.Sequential(*features)
@@ -131,24 +131,24 @@ class Backbone(nn.Module):
 
     @property
     def output(self) -> nn.Linear:
-        """The last layer, which gives the logit."""
+        """The last layer, which outputs the logit."""
         layer = self.classifier[-1]
         if not isinstance(layer, nn.Linear):
             raise TypeError(f"a classifier ends in a linear layer, not in {type(layer).__name__}")
         return layer
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Logits of normalized pictures: (N, 3, S, S) float32 to (N, 1) float32."""
+        """Return the logits of normalized pictures: (N, 3, S, S) float32 to (N, 1) float32."""
         logits: torch.Tensor = self.classifier(torch.flatten(self.avgpool(self.features(inputs)), 1))
         return logits
 
 
 class BlockStatistics(Backbone):
-    """A network that is judged by the channels of all its blocks, not by those of the last one alone.
+    """A network whose classifier reads the channels of all blocks, not only those of the last block.
 
-    What tells a generated face from a photograph are textures as much as things, and they are gone in the last block
-    of a trunk that was trained to name things. The classifier reads the mean and the standard deviation of every
-    channel of every block: (N, 2 C) for C channels in all.
+    Textures tell a generated face from a photograph as much as objects do, but the last block of a trunk that was
+    trained to recognize objects no longer has them. The classifier therefore reads the mean and the standard deviation
+    of every channel of every block: (N, 2 C) for C channels in all.
     """
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -157,24 +157,24 @@ class BlockStatistics(Backbone):
         return logits
 
     def statistics(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return what the classifier reads of (N, 3, S, S) normalized pictures, see ``statistics_of``."""
+        """Return the classifier's input for (N, 3, S, S) normalized pictures; see ``statistics_of``."""
         return statistics_of(self.blocks(inputs))
 
     def blocks(self, inputs: torch.Tensor) -> list[torch.Tensor]:
-        """Return the activations behind every block, each (N, C, H, W)."""
+        """Return the output of every block, each (N, C, H, W)."""
         activations = [inputs]
         for block in self.features:
             activations.append(block(activations[-1]))
         return activations[1:]
 
 
-_LEAST_VARIANCE = 1e-6  # so that a channel that never varies has a slope
+_LEAST_VARIANCE = 1e-6  # keeps the gradient of the square root finite for constant channels
 
 
 def statistics_of(blocks: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return mean and standard deviation of each channel of activations (N, C, H, W): (N, 2 C) float32 in all.
+    """Return the mean and standard deviation of each channel of activations (N, C, H, W): (N, 2 C) float32 in all.
 
-    The means and the deviations of a block follow one another, block after block.
+    The order is: means of the first block, its standard deviations, means of the second block, and so on.
     """
     parts = []
     for block in blocks:
@@ -281,16 +281,17 @@ def mobilenet_v3_small() -> Backbone:
 
 
 class Standardize(nn.Module):
-    """Subtract a mean and multiply by a scale, element by element.
+    """Elementwise standardization: subtract a mean and multiply by a scale.
 
-    Apart from the layer behind it, whose weights are then of one size: they can be rounded to 8 bits.
+    This is not merged into the next layer, so that the weights there have similar magnitudes and can be rounded to 8
+    bits.
     """
 
     mean: torch.Tensor
     scale: torch.Tensor
 
     def __init__(self, size: int) -> None:
-        """Make one that changes nothing."""
+        """Start with the identity."""
         super().__init__()
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
@@ -304,7 +305,7 @@ _READ = 256  # hidden units of the classifier that reads all blocks
 
 
 def mobilenet_v3_small_blocks() -> BlockStatistics:
-    """Build an untrained MobileNetV3-Small that is judged by all its blocks."""
+    """Build an untrained MobileNetV3-Small whose classifier reads all blocks."""
     trunk = list(mobilenet_v3_small().features)
     with torch.no_grad():
         size = sum(block.shape[1] for block in BlockStatistics(trunk, []).eval().blocks(torch.zeros(1, 3, 32, 32)))
@@ -317,7 +318,7 @@ def mobilenet_v3_large() -> Backbone:
     return _mobilenet_v3(_LARGE, 1280)
 
 
-_SKIPPED = 0.2  # share of pictures for which the deepest blocks are left out in training
+_SKIPPED = 0.2  # share of pictures for which a block is dropped in training: from 0, linearly with depth, up to this
 
 
 def efficientnet_b0() -> Backbone:
@@ -354,7 +355,8 @@ def efficientnet_b0() -> Backbone:
 def efficientnet_lite0() -> Backbone:
     """Build an untrained EfficientNet-Lite0 with one output.
 
-    It is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 for SiLU, as its authors made it for CPUs.
+    It is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 in place of SiLU, as its authors adapted it for
+    CPUs.
     """
     network = efficientnet_b0()
     for parent in list(network.modules()):

@@ -1,8 +1,8 @@
-"""Say what a checkpoint file is and holds, without running anything in it.
+"""Inspection of checkpoint files, without running anything in them.
 
-A checkpoint is often a pickle, and a pickle is a program: loading one from a stranger is running a stranger's program.
-Here the file is only read: ``containers`` opens it, ``pickles`` follows what its program would do, and this module
-describes what it holds.
+A checkpoint is often a pickle, and a pickle is a program: loading a stranger's checkpoint runs a stranger's program.
+Here the file is only read: ``containers`` opens it, ``pickles`` traces its program without running it, and this module
+describes its contents.
 """
 
 import math
@@ -32,7 +32,7 @@ Argument = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """One tensor of a checkpoint. ``name`` is its path in the file, parts joined by dots."""
+    """A tensor of a checkpoint. ``name`` is its path in the file, with parts joined by dots."""
 
     name: str
     dtype: str
@@ -41,7 +41,7 @@ class TensorEntry:
 
 @dataclass(frozen=True, slots=True)
 class ArgumentEntry:
-    """Something in a checkpoint that is not a tensor, such as a hyperparameter. ``name`` is its path in the file."""
+    """A value of a checkpoint that is not a tensor, such as a hyperparameter. ``name`` is its path in the file."""
 
     name: str
     value: Argument
@@ -49,7 +49,7 @@ class ArgumentEntry:
 
 @dataclass(frozen=True, slots=True)
 class GlobalEntry:
-    """A name that loading would import; ``harmless`` ones only take part in rebuilding tensors and plain values."""
+    """A name that loading would import; a ``harmless`` name is only used to rebuild tensors and plain values."""
 
     name: str
     harmless: bool
@@ -57,7 +57,7 @@ class GlobalEntry:
 
 @dataclass(frozen=True, slots=True)
 class CallEntry:
-    """Calls of one callee that loading would make: how many, and the arguments of the first few."""
+    """The calls of one callee that loading would make: their number, and the arguments of the first few."""
 
     name: str
     harmless: bool
@@ -67,24 +67,24 @@ class CallEntry:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What one file is and holds. All text is printable: control characters are replaced.
+    """The type and contents of a checkpoint file. All text is printable: control characters are replaced.
 
     Attributes:
         name, sha256, size_bytes: the file's identity.
         container: the kind of file.
         tensors: the first ``SHOWN_TENSORS`` tensors.
-        tensor_count: how many there are in all.
-        element_count: numbers in all of them together, parameters and buffers alike.
-        arguments: the first ``SHOWN_ROWS`` entries that are not tensors.
-        argument_count: how many there are in all.
-        architecture: of ``networks.ARCHITECTURES``, the one with these names and shapes; None where there is none.
-        architecture_at: path of the state dict that has them; "" for the whole file.
-        globals, calls: what loading would import and call, other than harmless first; the first ``SHOWN_ROWS``.
-        global_count, call_count: how many names would be imported, how many callees called, in all.
-        damage: why the file could not be followed to its end; None where it was.
-        complete: whether everything that the file holds was counted; nested without end, it is not.
-        safe: whether loading would only rebuild tensors and plain values; None where that was not examined.
-        verdict: the same, in a sentence.
+        tensor_count: total number of tensors.
+        element_count: total number of elements in all tensors, both parameters and buffers.
+        arguments: the first ``SHOWN_ROWS`` values that are not tensors.
+        argument_count: total number of these values.
+        architecture: the entry of ``networks.ARCHITECTURES`` with these names and shapes; None if there is none.
+        architecture_at: path of the state dict with these names and shapes; "" for the whole file.
+        globals, calls: names that loading would import or call, harmless names last; the first ``SHOWN_ROWS``.
+        global_count, call_count: total number of names that would be imported, and of callees.
+        damage: why the file could not be read to its end; None if it could.
+        complete: whether all contents were counted; False if the file nests too deeply or holds too many values.
+        safe: whether loading would only rebuild tensors and plain values; None if this was not examined.
+        verdict: ``safe`` as a sentence, with the names that would be called or imported.
     """
 
     name: str
@@ -109,11 +109,11 @@ class Inspection:
 
 
 def inspect_checkpoint(path: Path) -> Inspection:
-    """Say what a checkpoint file is and holds, and what loading it would do. Nothing in it is run.
+    """Describe a checkpoint file, its contents, and what loading it would do, without running anything in it.
 
     Raises:
         UsageError: the path is missing, not a regular file, or unreadable.
-        WeightsError: it is not a checkpoint of a known kind, or so damaged that no more can be said of it.
+        WeightsError: the file is empty or not a checkpoint of a known kind, or damage hides its contents.
     """
     identity = open_evidence(path, max_bytes=0).evidence
     if not identity.size_bytes:
@@ -163,7 +163,7 @@ def inspect_checkpoint(path: Path) -> Inspection:
 
 @dataclass(slots=True)
 class _Survey:
-    """What a checkpoint holds, with paths; it stops where the file nests deeper, or shares more often, than is sane."""
+    """The contents of a checkpoint with their paths, collected up to a limit on nesting and on the number of values."""
 
     tensors: list[tuple[str, Tensor]] = field(default_factory=list)
     arguments: list[tuple[str, Any]] = field(default_factory=list)
@@ -172,7 +172,7 @@ class _Survey:
     visits: int = 0
 
     def walk(self, value: Any, path: str, depth: int = 0) -> None:
-        """Enter a value and all that it holds under ``path``."""
+        """Add a value and its children under ``path``."""
         self.visits += 1 + (len(value) if isinstance(value, dict | list | tuple) else 0)
         if self.visits > _MOST_VISITS or depth > _DEEPEST:
             self.complete = False
@@ -197,8 +197,8 @@ class _Survey:
 
 @cache
 def _known_architectures() -> dict[str, dict[str, tuple[int, ...]]]:
-    """Names and shapes of every architecture's state dict; built without memory for the numbers."""
-    import torch  # only checkpoints with tensors wait for it
+    """Return the names and shapes of every architecture's state dict, built on the meta device to save memory."""
+    import torch  # slow to import, so only checkpoints with tensors load it
 
     from faceloupe.models.networks import ARCHITECTURES, build
 
@@ -218,7 +218,7 @@ def _architecture(state_dicts: list[tuple[str, dict[Any, Tensor]]]) -> tuple[str
 
 
 def shown(value: Any, depth: int = 3) -> str:
-    """Write a value as one short, printable line, however large or nested it is."""
+    """Return a value as one short, printable line, however large or nested it is."""
     match value:
         case str() | bytes() | bytearray():
             text = repr(value[:LONGEST_TEXT]) + ("…" if len(value) > LONGEST_TEXT else "")
@@ -244,7 +244,7 @@ def shown(value: Any, depth: int = 3) -> str:
 
 
 def _plain(value: Any) -> Argument:
-    """Return a value as JSON can hold it: numbers and words as they are, all else as ``shown``."""
+    """Return a value that JSON can hold: numbers and text unchanged, other values as ``shown`` returns them."""
     if isinstance(value, str):
         return cut(value)
     if value is None or (isinstance(value, int) and value.bit_length() < 64):

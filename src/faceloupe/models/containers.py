@@ -1,7 +1,7 @@
-"""Open the kinds of file that checkpoints come in, without running or trusting anything in them.
+"""Readers for the file formats of checkpoints, which neither run nor trust anything in the file.
 
-Every size that a file claims is checked against the bytes that are there and against a limit, before anything is read
-or unpacked. Where two programs could read one file differently, it is refused.
+Every size that a file claims is checked against the actual size and against a limit before anything is read or
+unpacked. A file that two programs could read differently is rejected.
 """
 
 import io
@@ -20,8 +20,8 @@ from faceloupe.media.evidence_file import printable_name
 from faceloupe.models.pickles import ITEM_BYTES, Broken, Findings, Tensor, load
 
 MAX_PICKLE_BYTES = 64 * 1024 * 1024
-MAX_HEADER_BYTES = 8 * 1024 * 1024  # of safetensors: some 80,000 tensors; parsed, it takes a multiple
-MAX_DIRECTORY_BYTES = 16 * 1024 * 1024  # of a ZIP archive: some 200,000 entries
+MAX_HEADER_BYTES = 8 * 1024 * 1024  # of safetensors: about 80,000 tensors; the parsed header is several times larger
+MAX_DIRECTORY_BYTES = 16 * 1024 * 1024  # of a ZIP archive: about 200,000 entries
 LONGEST_TEXT = 200
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _SAFETENSORS_PREFIXES = {"BF": "bfloat", "F": "float", "C": "complex", "I": "int", "U": "uint"}
@@ -31,16 +31,16 @@ _TAR = "PyTorch's archives of 2016 hold pickles that loading runs"
 
 @dataclass(slots=True)
 class Contents:
-    """What one file holds.
+    """The contents of one file.
 
     Attributes:
         container: the kind of file.
-        value: what it would rebuild, in the terms of ``pickles``; empty where that is not known.
-        metadata: names and values that stand beside it.
-        findings: what it would import and call.
-        programs: entries of an archive that hold code.
-        damage: why it could not be followed to its end, as the middle of a sentence.
-        unexamined: why it was not followed at all.
+        value: the value that loading would rebuild, in the types of ``pickles``; empty if unknown.
+        metadata: metadata of the file, by name.
+        findings: imports and calls that loading would make.
+        programs: names of the archive entries that hold code.
+        damage: why the file could not be read to its end, as the middle of a sentence; None if it could.
+        unexamined: why the file was not examined; None if it was.
     """
 
     container: str
@@ -53,12 +53,12 @@ class Contents:
 
 
 def cut(text: str) -> str:
-    """Shorten a name or word out of a file, and make it printable."""
+    """Shorten text from a file, and make it printable."""
     return printable_name(text[:LONGEST_TEXT]) + ("…" if len(text) > LONGEST_TEXT else "")
 
 
 def read(path: Path, size: int) -> Contents | None:
-    """Read a file of ``size`` bytes by its first bytes; None where they are of no known kind.
+    """Return the contents of a file of ``size`` bytes, recognized by its first bytes; None if its kind is unknown.
 
     Raises:
         OSError: the file cannot be read.
@@ -80,9 +80,9 @@ def read(path: Path, size: int) -> Contents | None:
 
 
 def _is_tar(head: bytes) -> bool:
-    """Return whether ``tarfile``, which torch asks before it looks for a pickle, takes the bytes for a header.
+    """Return whether ``tarfile`` accepts the bytes as a header; torch asks it before it looks for a pickle.
 
-    Old headers have a checksum and no other mark, so a pickle or a safetensors file can also be one.
+    Old tar headers have a checksum but no magic number, so a pickle or a safetensors file can also be a valid header.
     """
     try:
         tarfile.TarInfo.frombuf(head, tarfile.ENCODING, "surrogateescape")
@@ -110,7 +110,7 @@ def _read_safetensors(path: Path, size: int, announced: int) -> Contents:
 
 
 def _dtype(name: str) -> str:
-    """PyTorch's name of a type of safetensors: float32 of F32."""
+    """Return PyTorch's name of a safetensors type, such as float32 for F32."""
     return re.sub(r"^(BF|F|C|I|U)(?=\d)", lambda match: _SAFETENSORS_PREFIXES[match[1]], name).lower()
 
 
@@ -135,10 +135,10 @@ def _read_zip(stream: BinaryIO, size: int) -> Contents | None:
 
 
 def _check_directory(stream: BinaryIO, size: int) -> None:
-    """Hold the archive's directory to the one place where every program that reads ZIP archives looks for it.
+    """Check that the archive's directory is at the one position where all ZIP readers look for it.
 
     Raises:
-        Broken: it is elsewhere, or larger than is examined. Programs could then see different entries.
+        Broken: the directory is at another position, so that programs could see different entries, or it is too large.
     """
     stream.seek(max(0, size - 98))
     tail = stream.read().rjust(98, b"\0")
@@ -155,10 +155,10 @@ def _check_directory(stream: BinaryIO, size: int) -> None:
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the entries by name, in small letters, as PyTorch finds them.
+    """Return the entries by case-folded name, because PyTorch looks them up regardless of case.
 
     Raises:
-        Broken: programs could take one for another, or one is packed as PyTorch never does.
+        Broken: programs could confuse two entries, or an entry uses a compression that PyTorch never uses.
     """
     listed = archive.infolist()
     entries = {entry.filename.casefold(): entry for entry in listed}
@@ -192,12 +192,16 @@ def _read_archive(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo],
 
 
 def _read_pickles(content: bytes, size: int, *, certain: bool) -> Contents | None:
-    """Read a pickle, or the several in a row of PyTorch's legacy format.
+    """Read a pickle, or the sequence of pickles in PyTorch's legacy format.
 
     Args:
-        content: the first ``MAX_PICKLE_BYTES`` of the file of ``size`` bytes.
-        size: of the whole file, bytes.
-        certain: whether the first bytes are those of a pickle; without them (protocols 0 and 1) it has to make sense.
+        content: the file's bytes, up to the first ``MAX_PICKLE_BYTES``.
+        size: size of the whole file, bytes.
+        certain: whether the file starts like a pickle. Protocols 0 and 1 have no such start; a file without it counts
+            as a pickle only if its contents are plausible.
+
+    Returns:
+        The contents, or None if the file is not a pickle.
     """
     contents = Contents("pickle")
     findings, stream = contents.findings, io.BytesIO(content)
@@ -211,7 +215,7 @@ def _read_pickles(content: bytes, size: int, *, certain: bool) -> Contents | Non
                 for storage in map(findings.storages.__getitem__, keys)
             )
         else:
-            while content[stream.tell() : stream.tell() + 1] == b"\x80":  # whoever reads on runs these too
+            while content[stream.tell() : stream.tell() + 1] == b"\x80":  # a program that keeps reading runs these too
                 load(stream, findings)
             expected = 0
         if (remaining := size - stream.tell()) != expected:

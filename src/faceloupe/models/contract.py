@@ -1,6 +1,6 @@
-"""What travels in a model record beside the weights: how a face is prepared, gated, and turned into a probability.
+"""The parts of a model record that say how a face is prepared, gated, and turned into a probability.
 
-A model is always fed as it was trained, and every number of that comes from its record.
+A model always gets the input that it was trained on, and all the numbers for this come from its record.
 """
 
 import math
@@ -11,22 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 KINDS = ("temperature", "platt", "isotonic")
-_EXTREME = 60.0  # log-odds beyond this are 0 or 1 in double precision
+_EXTREME = 60.0  # natural log-odds are clipped to this to avoid overflow; the probability is then practically 0 or 1
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class InputContract:
-    """What a network expects.
+    """The input that a network expects.
 
     Attributes:
         size: side of the square input, pixels.
-        mean: per channel, RGB, for pixel values scaled to 0..1.
-        std: per channel, RGB, likewise.
+        mean: mean per channel, RGB, for pixel values scaled to 0..1.
+        std: standard deviation per channel, RGB, for pixel values scaled to 0..1.
         crop_margin: side of the square crop divided by the longer side of the face box, in training.
-        views: margins at which a face is scored, from the tightest to the widest; its logit is their mean. One framing
-            alone decides too much: how tight a source is cut should not count.
+        views: margins at which a face is scored, from the tightest to the widest. Its logit is the mean over the views,
+            because a single margin would let the framing of a source influence the score.
     """
 
     size: int = 224
@@ -38,13 +38,13 @@ class InputContract:
 
 @dataclass(frozen=True, slots=True)
 class QualityGates:
-    """Least values that a face needs to be scored.
+    """The least values that a face needs to be scored.
 
     Attributes:
         min_size_px: shorter side of the face box, source pixels.
         min_sharpness: see ``faces.quality.sharpness``.
-        min_confidence: of the face finder, 0..1.
-        min_color: see ``faces.quality.color_spread``; 0 for a model that gray and toned pictures are no matter to.
+        min_confidence: confidence of the face detector, 0..1.
+        min_color: see ``faces.quality.color_spread``; 0 for a model that handles gray and toned pictures.
     """
 
     min_size_px: float
@@ -55,20 +55,20 @@ class QualityGates:
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """Maps a raw logit to the calibrated log-odds and P(manipulated), both at even prior odds.
+    """A map from a raw logit to the calibrated log-odds and P(manipulated), both at even prior odds.
 
-    ``temperature`` (Guo et al. 2017) stretches the logit, ``platt`` (Platt 1999) moves it too, ``isotonic`` (Zadrozny
-    and Elkan 2002) follows a rising line through knots. All are fitted with both classes given the same total weight,
-    hence "at even prior odds".
+    ``temperature`` (Guo et al. 2017) scales the logit, ``platt`` (Platt 1999) scales and shifts it, and ``isotonic``
+    (Zadrozny and Elkan 2002) applies a monotone piecewise linear function. All are fitted with the same total weight
+    for both classes, hence "at even prior odds".
 
     Attributes:
-        id: of this fit.
+        id: identifier of this fit.
         kind: one of ``KINDS``.
         slope: > 0; the log-odds are slope * logit + intercept. Not used by ``isotonic``.
-        intercept: likewise; 0 for ``temperature``.
-        knots: (logit, log-odds) pairs, both rising, at least two; for ``isotonic`` only. Straight lines between,
-            constant beyond.
-        fitted_on: which faces.
+        intercept: see ``slope``; 0 for ``temperature``. Not used by ``isotonic``.
+        knots: at least two (logit, log-odds) pairs, logits increasing and log-odds not decreasing; only for
+            ``isotonic``. The function is linear between the knots and constant outside them.
+        fitted_on: the faces that it was fitted on.
     """
 
     id: str
@@ -82,7 +82,7 @@ class Calibrator:
         """Check the numbers.
 
         Raises:
-            ValueError: they do not make a calibrator of that kind.
+            ValueError: the numbers do not define a calibrator of this kind.
         """
         if self.kind not in KINDS:
             raise ValueError(f"unknown calibrator {self.kind!r}")
@@ -100,7 +100,7 @@ class Calibrator:
     @overload
     def log_odds(self, logit: FloatArray) -> FloatArray: ...
     def log_odds(self, logit: float | FloatArray) -> float | FloatArray:
-        """Calibrated natural log-odds of manipulation, for a logit or an array of them."""
+        """Return the calibrated natural log-odds of manipulation, for a logit or an array of logits."""
         logits = np.asarray(logit, np.float64)
         if self.kind == "isotonic":
             values: float | FloatArray = np.interp(logits, *np.asarray(self.knots, np.float64).T)
@@ -112,6 +112,6 @@ class Calibrator:
     @overload
     def probability(self, logit: FloatArray) -> FloatArray: ...
     def probability(self, logit: float | FloatArray) -> float | FloatArray:
-        """Calibrated P(manipulated), 0..1, for a logit or an array of them."""
+        """Return the calibrated P(manipulated), 0..1, for a logit or an array of logits."""
         probabilities: float | FloatArray = 1.0 / (1.0 + np.exp(-np.clip(self.log_odds(logit), -_EXTREME, _EXTREME)))
         return probabilities

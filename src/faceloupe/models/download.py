@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it broke, tried again after what may pass, and given up with one clear sentence."""
+"""Download of one file over HTTP, which resumes, retries after transient errors, and fails with one clear sentence."""
 
 import os
 import shutil
@@ -28,21 +28,21 @@ def download(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> None:
-    """Bring a file to its size; what of it is there already is kept, and only the rest is asked for.
+    """Download a file until it has its full size, keeping the bytes that are already on the disk.
 
-    What a server sends beyond that size is not read; whether the bytes are the right ones, their hash must say.
+    Bytes that a server sends beyond that size are not read. The caller must check the hash of the file.
 
     Args:
-        address: https, or plain http of this machine.
-        part: file that is written; it stays for the next time where this fails half-way.
-        size: bytes of the whole file.
-        retry_policy: with slow and failing servers.
+        address: an https address, or an http address of this machine.
+        part: the file to write; it is kept if the download fails, so that the next download can resume.
+        size: size of the whole file, bytes.
+        retry_policy: how to deal with slow and failing servers.
         progress: called with the stage and the share done, 0..1.
-        cancel: asked between the steps.
+        cancel: called between the steps; the download stops when it returns True.
 
     Raises:
-        WeightsError: it could not be had; one sentence says why.
-        Cancelled: ``cancel`` said so.
+        WeightsError: the download failed; the message says why in one sentence.
+        Cancelled: ``cancel`` returned True.
     """
     name = part.name.partition(".safetensors")[0]
     stage = f"Fetching {printable_name(name)} from {host_of(address)}"
@@ -83,10 +83,10 @@ def _wait(seconds: float, cancel: Cancel | None) -> None:
 
 
 def _receive(answer: requests.Response, part: Path, size: int, retry_policy: RetryPolicy, step: Step) -> None:
-    """Write the body of an answer to the file.
+    """Write the body of a response to the file.
 
     Raises:
-        TransientError, WeightsError, Cancelled: the file is not whole; what came of it is kept.
+        TransientError, WeightsError, Cancelled: the file is incomplete; the bytes received so far are kept.
     """
     have = _size(part) if answer.status_code == 206 else 0
     window, before = time.monotonic(), have
@@ -107,13 +107,13 @@ def _receive(answer: requests.Response, part: Path, size: int, retry_policy: Ret
 
 
 def _next(answer: requests.Response, most: int) -> bytes:
-    """Return the bytes that have arrived; wait for the first one only, so that a slow download is noticed."""
+    """Return the bytes that have arrived; wait only for the first byte, so that a slow download is noticed."""
     try:
         content: bytes = answer.raw.read1(most, decode_content=False)
         return content
     except urllib3.exceptions.ReadTimeoutError as problem:
         raise TransientError("no more data arrived") from problem
-    except (urllib3.exceptions.HTTPError, OSError):  # cut off: what came counts
+    except (urllib3.exceptions.HTTPError, OSError):  # the connection broke; the bytes received so far are kept
         return b""
 
 
@@ -123,10 +123,13 @@ def _size(part: Path) -> int:
 
 @contextmanager
 def writing(part: Path, mode: str, more: int) -> Iterator[Callable[[bytes], object]]:
-    """Open a file that is going to grow by ``more`` bytes; on the way out it is on the disk.
+    """Open a file that will grow by ``more`` bytes, and sync it to the disk on exit.
+
+    Yields:
+        The function that writes bytes to the file.
 
     Raises:
-        WeightsError: there is no room for it, or it cannot be written.
+        WeightsError: the disk has too little space, or the file cannot be written.
     """
     try:
         private_folder(part.parent)

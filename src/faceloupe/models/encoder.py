@@ -1,10 +1,9 @@
-"""The expert's encoder: the image tower of CLIP ViT-B/16, frozen, its weights kept in 8 bits.
+"""The expert's encoder: the frozen image tower of CLIP ViT-B/16, with weights stored in 8 bits.
 
 Architecture and weights: Radford et al. 2021, "Learning transferable visual models from natural language supervision"
-(MIT). A layer's matrices are stored as int8 with one scale for each output channel, and are multiplied out when they
-are loaded; activations are never quantized. Crops are passed through one by one, each in one thread: with the matrix
-tiles of some processors (AMX) the sums of a larger pass, or of several threads, are rounded elsewhere, and the numbers
-of a face must depend on nothing but the face.
+(MIT). Weight matrices are stored as int8 with one scale per output channel and dequantized on loading; activations are
+never quantized. Each crop is encoded separately and in one thread: on some processors (AMX matrix tiles), a larger
+batch or several threads would round sums differently, and the features of a face must depend only on the face.
 """
 
 import contextlib
@@ -24,11 +23,11 @@ from faceloupe.errors import WeightsError
 SIDE, PATCH, WIDTH, HEADS, BLOCKS = 224, 16, 768, 12, 12
 _TOKENS = (SIDE // PATCH) ** 2 + 1
 _EPSILON = 1e-5
-_SPREAD_OF = (7, 9, 11)  # blocks whose patch tokens also give their standard deviation
+_SPREAD_OF = (7, 9, 11)  # blocks for which the features include the standard deviation of the patch tokens
 _REMEMBERED = 32  # crops
 FIRST_CLASS, FIRST_MEAN, LAST_MEAN = 7, 6, 11
 
-# Rows of the features, in order: the class token of a block, the mean of its patch tokens, or their spread.
+# Rows of the features, in order: the class token of a block, the mean of its patch tokens, or their standard deviation.
 ROWS = (
     *(f"class {number}" for number in range(FIRST_CLASS, BLOCKS + 1)),
     *(f"mean {number}" for number in range(FIRST_MEAN, LAST_MEAN + 1)),
@@ -37,9 +36,9 @@ ROWS = (
 
 
 def native_precision() -> torch.dtype:
-    """Return the number format to multiply in: bfloat16 where this processor has instructions for it, else float32.
+    """Return the number format for multiplications: bfloat16 if this processor has instructions for it, else float32.
 
-    Both give the same outcome; a score differs in its third digit, and bfloat16 takes half the time.
+    Both lead to the same outcomes. Scores differ in the third digit, and bfloat16 takes half the time.
     """
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
@@ -47,7 +46,7 @@ def native_precision() -> torch.dtype:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Multiply in one thread inside the block."""
+    """Limit torch to one thread inside the ``with`` block."""
     before = torch.get_num_threads()
     if before == 1:
         yield
@@ -61,7 +60,7 @@ def _one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Weight and bias of each linear layer of a block, and of its two layer normalizations."""
+    """The weight and bias of each linear layer of a transformer block, and of its two layer normalizations."""
 
     norm1: tuple[torch.Tensor, torch.Tensor]
     joint: tuple[torch.Tensor, torch.Tensor]
@@ -72,14 +71,14 @@ class _Block:
 
 
 class Encoder(nn.Module):
-    """The image tower. Thread-safe: of what it holds, only its short memory changes, under a lock."""
+    """The image tower. Thread-safe: its only mutable state is a small cache, which a lock protects."""
 
     def __init__(self, tensors: dict[str, torch.Tensor], precision: torch.dtype | None = None) -> None:
         """Load the encoder.
 
         Args:
-            tensors: of the weights file.
-            precision: of the multiplications; that of ``native_precision`` by default.
+            tensors: tensors of the weights file, by name.
+            precision: number format of the multiplications; ``native_precision()`` by default.
 
         Raises:
             KeyError: a tensor is missing.
@@ -116,10 +115,10 @@ class Encoder(nn.Module):
 
     @classmethod
     def load(cls, content: bytes, precision: torch.dtype | None = None) -> "Encoder":
-        """Build it from the bytes of its weights file, which the caller has verified.
+        """Build the encoder from the bytes of its weights file, which the caller has verified.
 
         Raises:
-            WeightsError: they are not the weights of this architecture.
+            WeightsError: the weights do not fit this architecture.
         """
         try:
             return cls(load(content), precision)
@@ -130,11 +129,11 @@ class Encoder(nn.Module):
             ) from problem
 
     def remembered(self, crop: bytes, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """Return the features of a crop, from the cache of the last few: heads often ask for the same crop.
+        """Return the features of a crop from a cache of recent crops, as several heads often ask for the same crop.
 
         Args:
-            crop: its pixels.
-            compute: gives (1, 15, 768) features.
+            crop: the bytes of its pixels.
+            compute: computes the (1, 15, 768) features if the cache does not hold them.
         """
         key = hashlib.sha256(crop).digest()
         with self._lock:
@@ -148,12 +147,12 @@ class Encoder(nn.Module):
         return features
 
     def forget(self) -> None:
-        """Empty the short memory, as a benchmark has to between its rounds."""
+        """Empty the cache, as benchmarks must do between their rounds."""
         with self._lock:
             self._memory.clear()
 
     def tokens(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Cut pictures into patches and embed them.
+        """Split pictures into patches and embed them.
 
         Args:
             inputs: (N, 3, 224, 224) float32, normalized as the model record says.
@@ -182,15 +181,15 @@ class Encoder(nn.Module):
         return tokens + functional.linear(inner, *block.narrow).float()
 
     def walk(self, tokens: torch.Tensor, first: int, last: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Pass tokens through the blocks ``first`` to ``last`` and gather what the features hold of them.
+        """Pass tokens through the blocks ``first`` to ``last`` and collect the rows of the features on the way.
 
         Args:
-            tokens: (N, 197, 768) float32, as they come to block ``first``.
-            first: index of the first block, from 0.
-            last: index of the last block, which is included.
+            tokens: (N, 197, 768) float32, the input of block ``first``.
+            first: number of the first block, from 1.
+            last: number of the last block, inclusive.
 
         Returns:
-            The tokens behind block ``last``, and name of a row -> (N, 768) float32.
+            The output tokens of block ``last``, and the rows by name, each (N, 768) float32.
         """
         with _one_thread():
             return self._walk(tokens, first, last)
@@ -206,20 +205,20 @@ class Encoder(nn.Module):
         return tokens, rows
 
     def in_one_pass(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Features of normalized crops as ``forward`` gives them but for rounding: what can be exported."""
+        """Return the same features as ``forward`` up to rounding, computed as one batch so that it can be exported."""
         return features_of(self._walk(self.tokens(inputs), 1, BLOCKS)[1])
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Features of normalized crops: (N, 3, 224, 224) float32 to (N, 15, 768) float32, rows as in ``ROWS``."""
+        """Return the features of normalized crops: (N, 3, 224, 224) to (N, 15, 768) float32, rows as in ``ROWS``."""
         return torch.cat([self._features(crop[None]) for crop in inputs])
 
     def _features(self, crop: torch.Tensor) -> torch.Tensor:
-        """Features of one normalized crop: (1, 3, 224, 224) float32 to (1, 15, 768) float32."""
+        """Return the features of one normalized crop: (1, 3, 224, 224) float32 to (1, 15, 768) float32."""
         with _one_thread():
             _, rows = self.walk(self.tokens(crop), 1, BLOCKS)
         return features_of(rows)
 
 
 def features_of(rows: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Stack the rows that ``Encoder.walk`` gathered over all blocks: (N, 15, 768) float32, in the order of ``ROWS``."""
+    """Stack the rows that ``Encoder.walk`` collected over all blocks: (N, 15, 768) float32, ordered as in ``ROWS``."""
     return torch.stack([rows[name] for name in ROWS], 1)

@@ -1,4 +1,4 @@
-"""The expert's heads: from the encoder's features to a logit, and to how far a face lies from those that are known."""
+"""The expert's heads, which map the encoder's features to a logit and to a distance from known faces."""
 
 import json
 
@@ -12,20 +12,20 @@ from faceloupe.errors import WeightsError
 from faceloupe.findings import Familiarity
 from faceloupe.models.encoder import ROWS, WIDTH, Encoder
 
-NEIGHBORS = 5  # known faces whose mean distance says how familiar a face is
-_ALIKE = 64  # remembered faces that a face is held against
-_SHARPNESS = 8.0  # how fast their weight falls with their distance
-_DOUBT = 0.05  # of a share, at either end: neighbors alone are never certain
+NEIGHBORS = 5  # nearest known faces whose mean distance measures how familiar a face is
+_ALIKE = 64  # nearest remembered faces that are used
+_SHARPNESS = 8.0  # how fast their weight decreases with their distance
+_DOUBT = 0.05  # shares are mapped to _DOUBT..1 - _DOUBT, because neighbors are never certain evidence
 
 
-def resemblance(
+def neighbor_log_odds(
     points: torch.Tensor, remembered: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """Return the log-odds of the share of manipulated faces among those that lie nearest.
+    """Return the log-odds of the weighted share of manipulated faces among the nearest remembered faces.
 
     Args:
-        points: (N, D) float32, of faces.
-        remembered: (K, D) float32 of unit length, of faces whose label is known.
+        points: (N, D) float32, the faces.
+        remembered: (K, D) float32 of unit length, faces with a known label.
         labels: (K,) float32, 1 = manipulated.
         weights: (K,) float32 > 0.
 
@@ -40,27 +40,27 @@ def resemblance(
 
 
 class Head(nn.Module):
-    """A linear map of standardized features; beside it a small network, or remembered faces, where it has them.
+    """A linear map of standardized features, plus an optional small network and optional remembered faces.
 
-    logit = linear(z) + output(gelu(hidden(z))) + resemblance(z @ basis), with z = (features - mean) * scale.
-    Thread-safe once it is made.
+    logit = linear(z) + output(gelu(hidden(z))) + neighbor_log_odds(z @ basis), with z = (features - mean) * scale.
+    Thread-safe after construction.
     """
 
     def __init__(self, tensors: dict[str, torch.Tensor], sources: tuple[str, ...] = ()) -> None:
         """Load a head.
 
         Args:
-            tensors: ``rows`` (R,) int64, which rows of the features are read; ``mean`` and ``scale`` (R * 768,);
+            tensors: ``rows`` (R,) int64, the rows of the features to read; ``mean`` and ``scale`` (R * 768,);
                 ``linear`` (R * 768,); ``bias`` (1,); ``hidden`` (H, R * 768), ``hidden_bias`` (H,) and ``output``
-                (H,), H may be 0. Where it remembers faces: ``basis`` (R * 768, D), ``remembered`` (K, D) of unit
-                length, ``remembered_label`` and ``remembered_weight`` (K,), see ``resemblance``. Where it knows its
-                scope: ``scope_row`` (1,) int64, ``scope_mean`` (768,), ``scope_basis`` (768, D), ``known`` (K, D) of
-                unit length, and ``known_source`` (K,) int64.
-            sources: names of the sources of the known faces.
+                (H,), H may be 0. A head that remembers faces also has ``basis`` (R * 768, D), ``remembered`` (K, D) of
+                unit length, ``remembered_label`` and ``remembered_weight`` (K,), see ``neighbor_log_odds``. A head that
+                knows its scope also has ``scope_row`` (1,) int64, ``scope_mean`` (768,), ``scope_basis`` (768, D),
+                ``known`` (K, D) of unit length, and ``known_source`` (K,) int64.
+            sources: names of the sources of the known faces; ``known_source`` indexes them.
 
         Raises:
             KeyError: a tensor is missing.
-            ValueError: shapes do not fit together, or a number is not finite.
+            ValueError: shapes do not match, or a number is not finite.
         """
         super().__init__()
         self.rows = tensors["rows"].tolist()
@@ -88,10 +88,10 @@ class Head(nn.Module):
 
     @classmethod
     def load(cls, content: bytes) -> "Head":
-        """Build it from the bytes of its weights file, which the caller has verified.
+        """Build the head from the bytes of its weights file, which the caller has verified.
 
         Raises:
-            WeightsError: they are not the weights of a head.
+            WeightsError: the weights are not those of a head.
         """
         try:
             header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
@@ -104,22 +104,25 @@ class Head(nn.Module):
             ) from problem
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits of (N, 15, 768) float32 features: (N,) float32."""
+        """Return the logits of (N, 15, 768) float32 features: (N,) float32."""
         inputs = (features[:, self.rows].flatten(1) - self._mean) * self._scale
         logits = inputs @ self._linear + self._bias
         if len(self._output):
             logits = logits + functional.gelu(functional.linear(inputs, self._hidden, self._hidden_bias)) @ self._output
         if self._basis is not None:
-            logits = logits + resemblance(inputs @ self._basis, *self._remembered)
+            logits = logits + neighbor_log_odds(inputs @ self._basis, *self._remembered)
         return logits
 
     @property
     def knows_its_scope(self) -> bool:
-        """Whether the head can tell how far a face lies from those that are known."""
+        """Whether the head can measure how far a face is from the known faces."""
         return bool(self._scope)
 
     def familiarity(self, features: torch.Tensor) -> list[Familiarity]:
-        """Hold (N, 15, 768) float32 features against the known faces; ``knows_its_scope`` must hold."""
+        """Measure the distance of (N, 15, 768) float32 features from the known faces; requires ``knows_its_scope``.
+
+        Each result also names the most frequent source of the nearest known faces.
+        """
         points = (features[:, self._scope_row] - self._scope["scope_mean"]) @ self._scope["scope_basis"]
         similarity = functional.normalize(points, dim=1) @ self._scope["known"].float().T
         nearest = similarity.topk(NEIGHBORS, dim=1)
@@ -134,11 +137,11 @@ class HeadWithEncoder(nn.Module):
     """A head and its encoder as one network, for export."""
 
     def __init__(self, encoder: Encoder, head: Head) -> None:
-        """Join them; the encoder multiplies in float32, as other runtimes do."""
+        """Join a head and an encoder; the encoder should multiply in float32, as other runtimes do."""
         super().__init__()
         self._encoder, self._head = encoder, head
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Logits of normalized crops: (N, 3, 224, 224) float32 to (N, 1) float32."""
+        """Return the logits of normalized crops: (N, 3, 224, 224) float32 to (N, 1) float32."""
         logits: torch.Tensor = self._head(self._encoder.in_one_pass(inputs))
         return logits[:, None]

@@ -1,6 +1,6 @@
-"""Getting weights that are missing: from the project's releases, a mirror, or a file that someone carried here.
+"""Installation of missing weights from the project's releases, a mirror, or a local file.
 
-Whatever happens on the way, only a file whose full SHA-256 is the record's gets the final name, in one step.
+A file gets its final name, in one atomic step, only if its full SHA-256 is that of the record.
 """
 
 import functools
@@ -27,10 +27,10 @@ _BLOCK = 1024 * 1024
 
 
 def entries_of(record: ModelRecord, folder: Path) -> list[tuple[Part, ReleaseEntry]]:
-    """Return the parts of a model that have weights, with where each is published.
+    """Return the parts of a model that have weights, each with its release entry.
 
     Raises:
-        WeightsError: the registry does not hold one, or holds it with another hash than its record.
+        WeightsError: the registry has no entry for a part, or its hash or file name differs from the record.
     """
     entries = read_entries(folder)
     published = []
@@ -46,7 +46,7 @@ def entries_of(record: ModelRecord, folder: Path) -> list[tuple[Part, ReleaseEnt
 
 
 def missing(record: ModelRecord, folder: Path) -> bool:
-    """Whether a weights file of the model is not there at all; one that was altered is not missing."""
+    """Return whether a weights file of the model does not exist; an altered file is not missing."""
     return any(not os.path.lexists(weights_path(part, folder)) for part in components_of(record, folder))
 
 
@@ -58,22 +58,22 @@ def fetch(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> list[Path]:
-    """Have every weights file of a model in its place, verified; what is verified already is left alone.
+    """Download and verify all weights files of a model; files that are already verified are left unchanged.
 
     Args:
-        record: of the model.
-        folder: of the records.
-        retry_policy: with the server.
+        record: record of the model.
+        folder: folder of the records.
+        retry_policy: how to deal with slow and failing servers.
         progress: called with the stage and the share done, 0..1.
-        cancel: asked between the steps.
+        cancel: called between the steps; the download stops when it returns True.
 
     Returns:
-        The files, in the order of the model's parts.
+        The paths of the files, in the order of the model's parts.
 
     Raises:
         UsageError: ``FACELOUPE_RELEASES`` is not set, or names no release.
-        WeightsError: a file could not be had, or is not the verified one; nothing has its name then.
-        Cancelled: ``cancel`` said so.
+        WeightsError: a download failed, or its hash is wrong; the file is then not installed.
+        Cancelled: ``cancel`` returned True.
     """
     paths = []
     for part, entry in entries_of(record, folder):
@@ -82,7 +82,7 @@ def fetch(
         if weights_status(part, folder) == "verified":
             continue
         address = entry.address()
-        with _alone(path, entry, cancel, progress):
+        with _weights_lock(path, entry, cancel, progress):
             if weights_status(part, folder) == "verified":  # another process was faster
                 continue
             partial = _partial(path, entry)
@@ -97,22 +97,22 @@ def fetch(
                 cancel=cancel,
             )
             bring()
-            if resumed and _sha256(partial) != entry.sha256:  # the older bytes may be the wrong ones
+            if resumed and _sha256(partial) != entry.sha256:  # the bytes of the older download may be wrong: start anew
                 partial.unlink()
                 bring()
-            _publish(partial, path, entry, address)
+            _install(partial, path, entry, address)
     return paths
 
 
-def take_file(source: Path, folder: Path) -> ModelRecord:
-    """Put a weights file that was carried here in its place. Its content says which model's it is, not its name.
+def install_file(source: Path, folder: Path) -> ModelRecord:
+    """Install a weights file from a local path. The model is identified by the file's hash, not by its name.
 
     Returns:
-        The record of that model.
+        The record of the model.
 
     Raises:
-        UsageError: there is no such file, or it cannot be read.
-        WeightsError: it is the weights of no model of the registry, or cannot be written.
+        UsageError: the file does not exist or cannot be read.
+        WeightsError: the file does not match any model of the registry, or cannot be written.
     """
     shown = printable_name(source.name)
     if not source.is_file():
@@ -134,18 +134,19 @@ def take_file(source: Path, folder: Path) -> ModelRecord:
     if entry.id not in records:
         raise WeightsError(f"The record of {entry.id} is missing from the weights folder; restore it.")
     target = weights_path(records[entry.id], folder)
-    with _alone(target, entry, None, None):
+    with _weights_lock(target, entry, None, None):
         partial = _partial(target, entry)
-        if not (partial.exists() and partial.samefile(source)):  # else it is what a killed process left, and whole
+        # The source can be the partial file itself: a killed process left it complete.
+        if not (partial.exists() and partial.samefile(source)):
             with writing(partial, "wb", entry.size_bytes) as write, source.open("rb") as stream:
                 while block := stream.read(_BLOCK):
                     write(block)
-        _publish(partial, target, entry, shown)
+        _install(partial, target, entry, shown)
     return records[entry.id]
 
 
 def _partial(path: Path, entry: ReleaseEntry) -> Path:
-    """Return the partial file, named by the expected hash so that a download of another version is never continued."""
+    """Return the path of the partial file; its name has the expected hash, so that versions are never mixed."""
     return path.with_name(f"{path.name}.{entry.sha256[:8]}.part")
 
 
@@ -154,8 +155,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _publish(partial: Path, path: Path, entry: ReleaseEntry, origin: str) -> None:
-    """Give a whole file its final name, if it is the verified one; else it goes."""
+def _install(partial: Path, path: Path, entry: ReleaseEntry, origin: str) -> None:
+    """Give a complete file its final name if its hash is right; delete it if not.
+
+    Raises:
+        WeightsError: the hash is wrong, or the file cannot be renamed.
+    """
     actual = _sha256(partial)
     if actual != entry.sha256:
         partial.unlink()
@@ -172,8 +177,13 @@ def _publish(partial: Path, path: Path, entry: ReleaseEntry, origin: str) -> Non
 
 
 @contextmanager
-def _alone(path: Path, entry: ReleaseEntry, cancel: Cancel | None, progress: Progress | None) -> Iterator[None]:
-    """Hold the lock of a weights file: of several processes, one fetches, the others wait. It ends with its holder."""
+def _weights_lock(path: Path, entry: ReleaseEntry, cancel: Cancel | None, progress: Progress | None) -> Iterator[None]:
+    """Hold the lock of a weights file, so that only one process fetches it. The lock ends with its process.
+
+    Raises:
+        WeightsError: the folder cannot be written, or another process holds the lock for too long.
+        Cancelled: ``cancel`` returned True while waiting.
+    """
     try:
         private_folder(path.parent)
         lock = FileLock(path.with_name(f"{path.name}.lock"))

@@ -1,4 +1,4 @@
-"""Asking a server for a file, and judging whether its answer carries it: redirects, refusals, pages in its place."""
+"""HTTP requests for a file, and checks that the response contains it: redirects, errors, HTML pages in its place."""
 
 import re
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from faceloupe.errors import WeightsError
 from faceloupe.media.evidence_file import printable_name
 
 _MOST_REDIRECTS = 5
-_PASSING = {408, 425, 429}  # and every 5xx
+_PASSING = {408, 425, 429}  # transient status codes, in addition to all 5xx
 _LONGEST_WORD = 80
 OFFLINE = "or install the file with `faceloupe models fetch --from FILE`"
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long is waited for what, and how often it is tried.
+    """Timeouts and the number of attempts of a download.
 
     Attributes:
-        connect_s: for a connection.
-        silence_s: for the next byte.
-        window_s: over which the pace is judged; a stream that drips has no silence.
-        least_bytes_s: slowest pace, bytes per second.
-        attempts: in all.
-        pause_s: before the second attempt; doubles with each.
+        connect_s: timeout for a connection, seconds.
+        silence_s: timeout for the next byte, seconds.
+        window_s: time over which the speed is measured, seconds; a very slow stream never runs into ``silence_s``.
+        least_bytes_s: lowest accepted speed, bytes per second.
+        attempts: greatest number of attempts.
+        pause_s: pause before the second attempt, seconds; it doubles with each further attempt.
     """
 
     connect_s: float = 10.0
@@ -40,19 +40,19 @@ class RetryPolicy:
 
 
 class TransientError(Exception):
-    """What went wrong may go right at the next attempt; its text is the middle of a sentence."""
+    """An error that may not recur at the next attempt; its text is the middle of a sentence."""
 
 
 class Session(requests.Session):
-    """Follows no redirect, and reads the body of none, as requests does even where it is told not to follow them."""
+    """A session that leaves redirects unread; requests reads their bodies even with ``allow_redirects=False``."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return no target: redirects are followed by hand, so that each address is checked."""
+        """Return None, because ``ask`` follows redirects itself to check each address."""
         return None
 
 
 def loopback(host: str) -> bool:
-    """Whether a host name is this machine."""
+    """Return whether a host name is this machine."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -60,7 +60,19 @@ def loopback(host: str) -> bool:
 
 
 def ask(session: requests.Session, address: str, part: Path, size: int, retry_policy: RetryPolicy) -> requests.Response:
-    """Return the answer whose body is the rest of the file, or the whole of it."""
+    """Request a file and return the response, whose body is the rest of the file or the whole file.
+
+    Args:
+        session: see ``Session``.
+        address: address of the file.
+        part: the partial file; the request asks only for the bytes after its end.
+        size: size of the whole file, bytes.
+        retry_policy: timeouts.
+
+    Raises:
+        TransientError: another attempt may succeed.
+        WeightsError: the address, the certificate or the response is not acceptable.
+    """
     have = part.stat().st_size if part.exists() else 0
     if have > size:
         part.unlink()
@@ -69,7 +81,7 @@ def ask(session: requests.Session, address: str, part: Path, size: int, retry_po
     if have:
         headers["Range"] = f"bytes={have}-"
     url = address
-    for _ in range(_MOST_REDIRECTS + 1):  # followed here: none may lead away from https
+    for _ in range(_MOST_REDIRECTS + 1):  # redirects are followed here because none may leave https
         _refuse_plain(url, address)
         try:
             answer = session.get(
@@ -102,7 +114,11 @@ def ask(session: requests.Session, address: str, part: Path, size: int, retry_po
 
 
 def parts_of_address(url: str) -> SplitResult:
-    """Split an address into its parts."""
+    """Split an address into its parts.
+
+    Raises:
+        WeightsError: it is not a valid address.
+    """
     try:
         return urlsplit(url)
     except ValueError as problem:
@@ -131,10 +147,10 @@ def _refuse_plain(url: str, asked: str) -> None:
 
 
 def _accepted(answer: requests.Response, url: str, part: Path, have: int, size: int) -> requests.Response:
-    """Return an answer that carries the file; its body is yet to be read.
+    """Return the response if it contains the file; its body is not read yet.
 
     Raises:
-        TransientError, WeightsError: it does not.
+        TransientError, WeightsError: it does not contain the file.
     """
     status, kind = answer.status_code, answer.headers.get("Content-Type", "")
     status_line = printable_name(f"{status} {answer.reason}"[:_LONGEST_WORD])

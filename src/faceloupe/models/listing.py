@@ -1,4 +1,4 @@
-"""The models of a weights folder, as lists show them."""
+"""The list of the models in a weights folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,11 @@ from faceloupe.models.registry import read_entries, weights_status
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """A model of ``faceloupe models list --json`` and of the HTTP API; the fields are the keys, in their order.
+    """A model in ``faceloupe models list --json`` and in the HTTP API; the fields are the keys, in their order.
 
     Attributes:
         weights: state of the weights, see ``models.registry.weights_status``.
-        size_bytes: of the weights file; None, as ``url`` and ``card``, where the registry has no entry for it.
+        size_bytes: size of the weights file; like ``url`` and ``card``, None if the registry has no entry for it.
     """
 
     id: str
@@ -32,7 +32,7 @@ class ListedModel:
 
 
 def listed_models(folder: Path) -> list[ListedModel]:
-    """List the models of a folder; every weights file is read once and checked.
+    """Return the models of a folder; every weights file is read once and checked.
 
     Raises:
         WeightsError: a record or the registry is damaged.

@@ -1,6 +1,6 @@
-"""Loading of weights: verified in full, and never unpickled.
+"""Loading of weights, which are verified in full and never unpickled.
 
-The encoder stays in memory for all heads; its file is verified again where it is another or was written to since.
+The encoder stays in memory for all heads. Its file is verified again if it was replaced or written to.
 """
 
 import threading
@@ -23,7 +23,7 @@ def load_network(record: ModelRecord, folder: Path, device: str = "cpu") -> Back
     """Build the record's network with its verified weights, ready for inference.
 
     Raises:
-        WeightsError: no verified weights, or they belong to another architecture.
+        WeightsError: the weights are missing or not verified, or belong to another architecture.
     """
     content = read_verified(record, folder)
     network = build(record.architecture)
@@ -38,22 +38,22 @@ def load_network(record: ModelRecord, folder: Path, device: str = "cpu") -> Back
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stubs lack it
 
 
-_encoders: dict[str, Encoder] = {}  # by SHA-256 of the weights: half a gigabyte that all heads share
-_verified: dict[str, tuple[Path, int, int]] = {}  # the same -> the file that they were last read from, and its state
+_encoders: dict[str, Encoder] = {}  # by SHA-256 of the weights; all heads share them because each takes half a gigabyte
+_verified: dict[str, tuple[Path, int, int]] = {}  # by the same hash: state of the file that was last verified
 _encoders_lock = threading.Lock()
 
 
 def forget_crops() -> None:
-    """Empty the short memories of all encoders, as a benchmark has to between its rounds."""
+    """Empty the caches of all encoders, as benchmarks must do between their rounds."""
     for encoder in _encoders.values():
         encoder.forget()
 
 
 def load_expert(record: ModelRecord, folder: Path) -> tuple[Encoder, Head]:
-    """Load a head and the encoder that it stands on, both verified.
+    """Load a head and its encoder, both verified.
 
     Raises:
-        WeightsError: no verified weights, or they belong to another architecture.
+        WeightsError: the weights are missing or not verified, or belong to another architecture.
     """
     component = _encoder_of(record, folder)
     head = Head.load(read_verified(record, folder))
@@ -69,7 +69,10 @@ def load_expert(record: ModelRecord, folder: Path) -> tuple[Encoder, Head]:
 
 
 def _state(path: Path) -> tuple[Path, int, int] | None:
-    """Return what changes when a file is written: what stands in memory is its content as long as this stays."""
+    """Return a value that changes when the file is written, to detect that the cached encoder is stale.
+
+    It is None if the file cannot be accessed.
+    """
     try:
         status = path.stat()
     except OSError:
@@ -85,7 +88,7 @@ def _encoder_of(record: ModelRecord, folder: Path) -> ComponentRecord:
 
 
 def load_with_encoder(record: ModelRecord, folder: Path) -> HeadWithEncoder:
-    """Load a head and an encoder of its own as one network in float32.
+    """Load a head and a separate copy of its encoder as one network in float32.
 
     Raises:
         WeightsError: see ``load_expert``.

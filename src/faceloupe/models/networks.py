@@ -1,4 +1,4 @@
-"""The architectures FaceLoupe can build, by name. Each maps (N, 3, S, S) to one logit: > 0 speaks for manipulated."""
+"""The architectures FaceLoupe can build, by name. Each maps (N, 3, S, S) to one logit: > 0 supports manipulated."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -33,17 +33,17 @@ def build(architecture: str) -> backbones.Backbone:
             f"The model record requires the architecture {architecture!r}; this version knows {known}."
         ) from None
     network = factory()
-    # As torchvision defines it, a lone output of EfficientNet starts at weights of up to 1: logits of 10 at the start.
+    # In torchvision's definition, a single output of EfficientNet starts with weights of up to 1, so with logits of 10.
     nn.init.normal_(network.output.weight, std=0.01)
     nn.init.zeros_(network.output.bias)
     return network
 
 
 def fold(network: backbones.Backbone) -> backbones.Backbone:
-    """Merge every batch normalization into the convolution before it, in place: the same function, a third faster.
+    """Merge every batch normalization into the convolution before it, in place, which makes inference a third faster.
 
     Args:
-        network: in evaluation mode; it cannot be trained any further.
+        network: in evaluation mode; it cannot be trained afterwards.
     """
     for parent in list(network.modules()):
         if not isinstance(parent, nn.Sequential):

@@ -1,15 +1,15 @@
-"""Say what a pickle would do, without running it.
+"""Symbolic execution of pickles: what a pickle would do, without running it.
 
-A pickle is a program for a small stack machine that may import any name and call it. ``pickletools`` decodes the
-program, and ``load`` follows it on a stack of its own and carries nothing out: where the program imports, a ``Global``
-goes on the stack; where it calls, a ``Call``. Nothing that comes from a file is imported or called.
+A pickle is a program for a small stack machine that can import and call any name. ``pickletools`` decodes the program,
+and ``load`` follows it on its own stack without executing anything: it pushes a ``Global`` for an import and a ``Call``
+for a call. Nothing that comes from a file is imported or called.
 
-Names that ``HARMLESS`` does not list are foreign: the list is short, and all of it is on the list of PyTorch's own
-restricted loading.
+Names that are not in ``HARMLESS`` are foreign. The list is short, and PyTorch's restricted loading allows all its
+names.
 """
 
 import pickletools
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING  # what Python's unpickler itself does to names of Python 2
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING  # Python's unpickler renames Python 2 names with these
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, BinaryIO
@@ -37,7 +37,7 @@ _STORAGES = {
     "torch.BoolStorage": "bool",
     "torch.storage.UntypedStorage": "uint8",
 }
-# Of the calls that rebuild a tensor: which argument is its shape, and which its storage or type.
+# Calls that rebuild a tensor: the index of the argument with its shape, and of the one with its storage or type.
 _TENSORS = {
     "torch._utils._rebuild_tensor": (2, 0),
     "torch._utils._rebuild_tensor_v2": (2, 0),
@@ -56,7 +56,7 @@ _FIRST_ARGUMENT = {
 _FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
 _ENCODE = "_codecs.encode"
 _DICTIONARIES = {"collections.OrderedDict", "collections.Counter"}
-# Each of these builds a value out of its arguments, and does nothing else.
+# Each of these only builds a value from its arguments.
 HARMLESS = frozenset(
     {*_STORAGES, *_TENSORS, *_FIRST_ARGUMENT, *_DICTIONARIES, *(f"torch.{name}" for name in ITEM_BYTES)}
     | {_SPARSE, _FROM_TYPE, _ENCODE, "builtins.bytearray", "builtins.complex"}
@@ -66,7 +66,7 @@ HARMLESS = frozenset(
 
 
 class Broken(Exception):
-    """The pickle cannot be followed any further; the text says why, as the middle of a sentence."""
+    """The pickle cannot be traced further; the text says why, as the middle of a sentence."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,27 +78,27 @@ class Global:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """What a call would return: the callee's name, its arguments, and what was put into the result afterwards."""
+    """A stand-in for the result of a call: the callee's name, its arguments, and the items added to the result."""
 
     name: str
     arguments: Any
     items: list[Any] = field(default_factory=list)
 
     def extend(self, items: list[Any]) -> None:
-        """Put items into the result."""
+        """Add items to the result."""
         self.items.extend(items)
 
     def update(self, pairs: dict[Any, Any]) -> None:
-        """Put a dictionary's pairs into the result."""
+        """Add a dictionary to the result's items."""
         self.items.append(pairs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A description of a tensor, or of the storage behind tensors. ``dtype`` is PyTorch's (float32), or ``unknown``.
+    """A description of a tensor or of a storage. ``dtype`` is PyTorch's name, such as float32, or ``unknown``.
 
     Raises:
-        Broken: ``shape`` does not consist of sizes, or the tensor would be larger than any memory.
+        Broken: ``shape`` is not a tuple of sizes, or the tensor would be larger than any memory.
     """
 
     dtype: str
@@ -112,19 +112,19 @@ class Tensor:
 
     @property
     def elements(self) -> int:
-        """The number of its numbers."""
+        """The number of elements."""
         return prod(self.shape)
 
 
 @dataclass(slots=True)
 class Findings:
-    """What the pickles of one file would import and call.
+    """The imports and calls that the pickles of one file would make.
 
     Attributes:
         imports: the imported names, in order.
-        calls: of each callee, how many calls there are and the arguments of the first few.
-        storages: the storages that tensors refer to, by their keys.
-        operations: how many operations have been followed.
+        calls: by callee, the number of calls and the arguments of the first few.
+        storages: the storages that tensors refer to, by key.
+        operations: number of operations traced so far.
     """
 
     imports: dict[str, Global] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Findings:
     operations: int = 0
 
     def charge(self, operations: int) -> None:
-        """Count operations.
+        """Count operations against the limit.
 
         Raises:
             Broken: the file takes more than ``MAX_OPERATIONS``.
@@ -144,13 +144,16 @@ class Findings:
 
 
 def load(stream: BinaryIO, findings: Findings) -> Any:
-    """Follow one pickle, from the position of ``stream`` to its end; what is found by then stays in ``findings``.
+    """Trace one pickle, from the position of ``stream`` to the pickle's end.
+
+    Imports and calls are added to ``findings``, also those before an error.
 
     Returns:
-        What it would rebuild: None, bool, int, float, str, bytes, list (also for sets), tuple, dict, or a class above.
+        The value it would rebuild: None, bool, int, float, str, bytes, list (also for sets), tuple, dict, or an
+        instance of a class above.
 
     Raises:
-        Broken: it is truncated, malformed, or asks for more than is followed.
+        Broken: the pickle is truncated or malformed, or exceeds a limit.
     """
     machine, last = _Machine(findings), "its beginning"
     try:
@@ -174,7 +177,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def take(self, operation: pickletools.OpcodeInfo) -> list[Any]:
-        """Take from the stack what an operation takes, in the order in which it was put there."""
+        """Pop the operands of an operation from the stack, and return them in the order in which they were pushed."""
         needed, above_mark = operation.stack_before, []
         if operation.name == "MARK":
             self.marked.append(self.stack)
@@ -185,7 +188,7 @@ class _Machine:
         return [self.stack.pop() for _ in needed][::-1] + above_mark
 
     def step(self, name: str, argument: Any, items: list[Any]) -> None:  # noqa: PLR0912  a case for each operation
-        """Carry out one operation on what it takes from the stack; ``argument`` is what stands in the pickle itself."""
+        """Apply one operation to its operands from the stack; ``argument`` is its inline argument in the pickle."""
         result: Any
         match name:
             case "PROTO" | "FRAME" | "MARK" | "POP" | "POP_MARK":
@@ -212,7 +215,7 @@ class _Machine:
             case "PUT" | "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
                 result = items[0] if items else self.stack.pop()
                 index = len(self.memo) if argument is None else argument
-                if index > MAX_OPERATIONS:  # unpickling would reserve memory up to the largest
+                if index > MAX_OPERATIONS:  # unpickling would allocate memory up to the largest index
                     raise Broken("it numbers its memory out of proportion")
                 self.memo[index] = result
             case "GLOBAL" | "STACK_GLOBAL":
@@ -231,7 +234,7 @@ class _Machine:
                 result = self._refer(*items)
             case "EXT1" | "EXT2" | "EXT4" | "NEXT_BUFFER" | "READONLY_BUFFER":
                 raise Broken("it uses extension codes or outside buffers, whose meaning only its own program knows")
-            case _:  # all others are values
+            case _:  # all other operations push their argument
                 result = argument
         self.stack.append(result)
 
@@ -248,7 +251,7 @@ class _Machine:
         name = callee.name
         if isinstance(callee, Call):
             name = f"the result of {name.removeprefix('the result of ')}"
-        elif name == _ENCODE and arguments[1:] != ("latin1",):  # other encodings are looked up, and imported
+        elif name == _ENCODE and arguments[1:] != ("latin1",):  # looking up other encodings imports modules
             name += " with an encoding"
         self._note(name, arguments)
         return self._result(name, arguments)
@@ -258,7 +261,7 @@ class _Machine:
         self.findings.calls[name] = count + 1, examples if count >= _EXAMPLES else [*examples, arguments]
 
     def _result(self, name: str, arguments: Any) -> Any:  # noqa: PLR0911  a case for each callee
-        """Return what a call returns, where that is a tensor or a dictionary; for all else, the ``Call``."""
+        """Return the result of a call if it is known, such as a tensor or a dictionary; otherwise return a ``Call``."""
         if name in _TENSORS:
             shape, source = (arguments[index] for index in _TENSORS[name])
             if isinstance(source, Tensor):
@@ -275,7 +278,7 @@ class _Machine:
             return self._call(*arguments[:3:2])
         if name in _DICTIONARIES:
             pairs = arguments[0] if arguments else []
-            self.findings.charge(len(pairs))  # a copy, and a file can ask for many
+            self.findings.charge(len(pairs))  # this makes a copy, and a file can request many
             return {_key(key): value for key, value in (pairs.items() if isinstance(pairs, dict) else pairs)}
         if name in _FIRST_ARGUMENT:
             return arguments[0] if arguments else []
@@ -284,7 +287,7 @@ class _Machine:
     def _build(self, target: Any, state: Any) -> Any:
         if isinstance(target, Call):
             target.items.append(state)
-        elif isinstance(target, Global):  # not an object that was made, but what everybody else uses too
+        elif isinstance(target, Global):  # this would change the state of an imported object, which other code shares
             self._note(f"{target.name}.__setstate__", (state,))
         elif not isinstance(target, dict | Tensor):
             raise Broken("it sets attributes of something that has none")
@@ -305,6 +308,6 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
 
 
 def _key(value: Any) -> Any:
-    """Return a key as it is where hashing and comparing it takes no time, else wrapped so that it equals no other."""
+    """Return a key unchanged if it is cheap to hash and compare; otherwise wrap it so that it equals no other key."""
     plain = value is None or isinstance(value, float) or (isinstance(value, int) and value.bit_length() < 64)
     return value if plain or (isinstance(value, str | bytes) and len(value) <= _LONGEST_NAME) else Call("", value)

@@ -1,7 +1,8 @@
-"""The model record: everything that must travel with the weights, in one JSON file beside them.
+"""The model record: a JSON file beside the weights, with everything that is needed to use and judge them.
 
-A record is what makes a score repeatable and arguable: which network, which bytes, how its input is prepared, how its
-logit becomes a probability, where the thresholds stand, and what errors were measured on which faces.
+A record makes a score reproducible and open to challenge. It names the network and the hash of its weights, and says
+how the input is prepared, how the logit becomes a probability, where the thresholds are, and which errors were measured
+on which faces.
 """
 
 import hashlib
@@ -18,18 +19,18 @@ from faceloupe.errors import WeightsError
 from faceloupe.models.contract import Calibrator, InputContract, QualityGates
 from faceloupe.system.files import replacing
 
-EVALUATION, REGISTRY = "evaluation.json", "registry.json"  # lie among the records, and are none
-COMPONENTS = "components"  # folder of what several models share, beside the records
-ENSEMBLE = "ensemble"  # architecture of a record that averages others
-FUSION = "fusion"  # architecture of a record that weighs others
+EVALUATION, REGISTRY = "evaluation.json", "registry.json"  # files in the records' folder that are not records
+COMPONENTS = "components"  # folder of the components that several models share, beside the records
+ENSEMBLE = "ensemble"  # architecture of a record that averages other records
+FUSION = "fusion"  # architecture of a record that combines other records with weights
 HEAD = "clip_vit_b16_head"  # architecture of a head on the expert's encoder
 CORE = "mobilenet_v3_small_blocks"  # architecture of the core of the effort `quick`
-RATES_OF_UNSEEN = (FUSION, HEAD, CORE)  # whose records' error rates are of sources that nothing of the model saw
+RATES_OF_UNSEEN = (FUSION, HEAD, CORE)  # architectures whose error rates are of sources that no part of the model saw
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Calibrated scores at or below ``lower`` are authentic, at or above ``upper`` manipulated; 0..1."""
+    """Thresholds of the calibrated score, 0..1: authentic at or below ``lower``, manipulated at or above ``upper``."""
 
     lower: float
     upper: float
@@ -41,15 +42,15 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRates:
-    """Errors at the thresholds, of single faces.
+    """Error rates at the thresholds, for single faces.
 
     Attributes:
         fpr: share of authentic faces called manipulated, 0..1.
         fnr: share of manipulated faces called authentic, 0..1.
-        n_real, n_fake: faces behind them.
-        interval_95: 95 % interval of each.
-        inconclusive: share of all faces that fell between the thresholds.
-        measured_on: which faces those were.
+        n_real, n_fake: number of authentic and of manipulated faces.
+        interval_95: 95 % intervals of ``fpr`` and ``fnr``, by name.
+        inconclusive: share of all faces whose scores lie between the thresholds.
+        measured_on: the faces used.
     """
 
     fpr: float
@@ -63,12 +64,12 @@ class ErrorRates:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationQuality:
-    """How far the calibrated scores can be taken at their word, on held-out folds.
+    """The quality of the calibrated scores on held-out folds.
 
     Attributes:
         ece: expected calibration error, 15 bins, 0..1.
-        cllr: log-likelihood-ratio cost, bits; 0 perfect, 1 no information.
-        compared: kind of calibrator -> (ece, cllr), of all that were tried; the one of least Cllr was kept.
+        cllr: log-likelihood-ratio cost, bits; 0 is perfect, 1 is no information.
+        compared: (ece, cllr) of all kinds of calibrator that were tried; the kind with the lowest Cllr was kept.
     """
 
     ece: float
@@ -78,7 +79,7 @@ class CalibrationQuality:
 
 @dataclass(frozen=True, slots=True)
 class SourceResult:
-    """One row of the validation table; rates are of that source's faces, 0..1, None where it has none of the class."""
+    """One row of the validation table: rates over one source's faces, 0..1; None if the source lacks a class."""
 
     source: str
     n_real: int
@@ -93,16 +94,16 @@ class SourceResult:
 
 @dataclass(frozen=True, slots=True)
 class ComponentRecord:
-    """A network that several models share and that gives no score of its own: the expert's encoder.
+    """A network that several models share and that gives no score itself: the expert's encoder.
 
     Attributes:
-        id: of the component.
-        architecture: as the code that builds it is called.
-        parameters: how many.
-        weights_file: beside the model records.
-        weights_sha256: of that file.
-        license: of the weights.
-        origin: where they come from, and what was done to them.
+        id: identifier of the component.
+        architecture: name of the architecture.
+        parameters: number of parameters.
+        weights_file: name of the weights file, beside the model records.
+        weights_sha256: SHA-256 of that file.
+        license: license of the weights.
+        origin: where the weights come from, and how they were changed.
     """
 
     id: str
@@ -125,25 +126,25 @@ class ComponentRecord:
             raise ValueError("a field of the component record is out of range")
 
     def to_json(self) -> str:
-        """Return the record as it is written to its file."""
+        """Return the text of the record's file."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How a fusion weighs its members' calibrated natural log-odds into one logit.
+    """The weights that combine the members' calibrated natural log-odds into one logit.
 
-    The logit is the sum of weight times log-odds over the members, plus the joint weight times the joined log-odds of
-    those that speak for a part of what "manipulated" means: the likelihood ratio of "one or the other" is the mean of
-    the likelihood ratios of the parts.
+    The logit is the sum of weight times log-odds over the members, plus ``joint`` times the joined log-odds of the
+    members whose proposition is only a part of "manipulated": the likelihood ratio of "one part or another" is the mean
+    of the likelihood ratios of the parts.
 
     Attributes:
-        weights: one for each member, >= 0.
+        weights: one weight per member, >= 0.
         joint: weight of the joined log-odds, >= 0.
-        limit: members' log-odds are held within plus and minus this before they are weighed, > 0.
-        frames: of each face in a video that members with an encoder look at; the others look at all.
-        correlation: of the log-odds of two looks at one filmed face, 0..1, see ``over_frames``.
-        bias: by which the log-odds of filmed faces are too high on average, natural units, >= 0.
+        limit: members' log-odds are clipped to -limit..limit before they are combined, > 0.
+        frames: number of frames per face in a video that members with an encoder score; the others score all frames.
+        correlation: correlation between the log-odds of two frames of one filmed face, 0..1, see ``pool_frames``.
+        bias: mean amount by which the log-odds of filmed faces are too high, natural units, >= 0.
     """
 
     weights: tuple[float, ...]
@@ -168,40 +169,40 @@ class Fusion:
 
     @property
     def adds_up(self) -> bool:
-        """Whether looks at a filmed face add up; fusions made before that average them."""
+        """Whether the evidence of a face's frames adds up; older fusions average it."""
         return (self.correlation, self.bias) != (1.0, 0.0)
 
-    def over_frames(self, mean: float, looks: float) -> float:
-        """Return the log-odds that several looks at one filmed face come to together.
+    def pool_frames(self, mean: float, effective_frames: float) -> float:
+        """Return the combined log-odds of several frames of one filmed face.
 
-        Looks share what the model gets wrong about this face, so n of them count as n / (1 + (n - 1) * correlation)
-        (design effect, Kish 1965), and no more looks count than the members with an encoder took. Evidence up to the
-        bias counts as none. Evidence against a manipulation is not added up: one that the model cannot see looks
-        authentic in every frame.
+        The model's errors on the frames of one face are correlated, so n frames count as n / (1 + (n - 1) *
+        correlation) (design effect, Kish 1965). At most ``frames`` frames count, as many as the members with an encoder
+        score. The bias is subtracted, and evidence below it counts as none. Evidence against a manipulation is not
+        added up: a manipulation that the model cannot detect looks authentic in every frame.
 
         Args:
-            mean: of the calibrated natural log-odds of the looks.
-            looks: how many independent ones they are worth, 1 or more.
+            mean: mean of the frames' calibrated natural log-odds.
+            effective_frames: effective number of frames, 1 or more.
         """
         if mean <= 0.0:
             return mean
-        counted = min(looks, float(self.frames))
+        counted = min(effective_frames, float(self.frames))
         return max(mean - self.bias, 0.0) * counted / (1.0 + (counted - 1.0) * self.correlation)
 
 
-@dataclass(frozen=True)  # no slots: the hash is kept, as every report holds it
+@dataclass(frozen=True)  # without slots, because ``sha256`` is cached: every report needs it
 class ModelRecord:
-    """One model.
+    """The record of one model.
 
     ``explanation_max`` is the upper end of the heatmap's fixed color scale, in logits per cell. ``members`` are the ids
-    of the records that an ensemble averages or a fusion weighs; it has no weights of its own, and its
-    ``weights_sha256`` is the hash over the hashes of their records, see ``ensemble_hash``. ``fusion`` says how a fusion
-    weighs them. ``component`` and ``component_sha256`` name the shared encoder that a head stands on. ``proposition``
-    is the part of "manipulated" that the model speaks for, empty where it speaks for all of it. ``least_context`` and
-    ``most_context`` are the bounds of ``FaceViews.context`` from which and below which it says anything, 0 where there
-    is none. ``scope_limit`` is the greatest distance from known faces, see ``models.expert``, at which a verdict is
-    given; 0 where that is not measured. Fields that came after the first records are left out of the text where they
-    are empty, so that the hash of an older record stays what it was.
+    of the records that an ensemble averages or a fusion combines; such a record has no weights file, and its
+    ``weights_sha256`` is the hash over the hashes of the members' records, see ``ensemble_hash``. ``fusion`` has the
+    weights of a fusion. ``component`` and ``component_sha256`` name the shared encoder of a head. ``proposition`` is
+    the part of "manipulated" that the model detects; it is empty for a model that covers all of it. The model scores a
+    face only if ``FaceViews.context`` is at least ``least_context`` and below ``most_context``; 0 means no bound.
+    ``scope_limit`` is the greatest distance from known faces, see ``models.expert``, at which a verdict is given; 0
+    means that the distance is not measured. Fields that were added after the first records are omitted from the text
+    if they are empty, so that the hash of an older record does not change.
     """
 
     id: str
@@ -280,30 +281,30 @@ class ModelRecord:
             raise ValueError("a field of the model record is out of range")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the record as JSON values, as its file holds it."""
+        """Return the record as JSON values, as they are in its file."""
         values = asdict(self)
-        if not self.gates.min_color:  # likewise of a later version
+        if not self.gates.min_color:  # added later, like the fields in ``_LATER``
             del values["gates"]["min_color"]
-        if self.fusion and not self.fusion.adds_up:  # likewise
+        if self.fusion and not self.fusion.adds_up:  # also added later
             del values["fusion"]["correlation"], values["fusion"]["bias"]
         return {name: value for name, value in values.items() if value or name not in _LATER}
 
-    def over_frames(self, mean: float, looks: float) -> float:
-        """Return the log-odds of a filmed face, see ``Fusion.over_frames``; the mean where there is no fusion."""
-        return self.fusion.over_frames(mean, looks) if self.fusion else mean
+    def pool_frames(self, mean: float, effective_frames: float) -> float:
+        """Return the log-odds of a filmed face, see ``Fusion.pool_frames``; without a fusion, return ``mean``."""
+        return self.fusion.pool_frames(mean, effective_frames) if self.fusion else mean
 
     def to_json(self) -> str:
-        """Return the record as it is written to its file."""
+        """Return the text of the record's file."""
         return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the record's text: every threshold and rate in it is vouched for by this number in a report."""
+        """SHA-256 of the record's text; in a report, it fixes every threshold and rate of the record."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ModelRecord":
-        """Rebuild a record.
+        """Build a record from JSON values.
 
         Raises:
             KeyError, TypeError, ValueError: a field is missing, unknown or out of range.
@@ -346,15 +347,15 @@ def _quality(values: dict[str, Any]) -> CalibrationQuality:
 
 
 def ensemble_hash(members: Sequence[ModelRecord]) -> str:
-    """SHA-256 over the hashes of the members' records, in order: it changes with any weight or number of theirs."""
+    """Return the SHA-256 over the hashes of the members' records, in order; any change to a member changes it."""
     return hashlib.sha256("".join(member.sha256 for member in members).encode()).hexdigest()
 
 
 def members_of(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
-    """Return the members of an ensemble or a fusion, verified against its hash; none for a single network.
+    """Return the members of an ensemble or a fusion, verified against its hash; empty for a single network.
 
     Raises:
-        WeightsError: a member is missing, is itself an ensemble, or is not the one that was measured.
+        WeightsError: a member is missing, has members itself, or differs from the member that was measured.
     """
     if not record.members:
         return ()
@@ -368,10 +369,10 @@ def members_of(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
 
 
 def component_of(record: ModelRecord, folder: Path) -> ComponentRecord | None:
-    """Return the record of the shared encoder that a head stands on; None for a model that has none.
+    """Return the record of the shared encoder of a head; None for a model without an encoder.
 
     Raises:
-        WeightsError: it is missing or damaged, or is not the one that the head was trained on.
+        WeightsError: the record is missing or damaged, or is not that of the encoder that the head was trained on.
     """
     if not record.component:
         return None
@@ -411,7 +412,7 @@ def read_record(path: Path) -> ModelRecord:
         ) from problem
 
 
-@lru_cache(maxsize=32)  # records name one another, so that each would be parsed and hashed for every model in a list
+@lru_cache(maxsize=32)  # records name one another, so a list of models would parse and hash each record many times
 def _record_of(text: str) -> ModelRecord:
     return ModelRecord.from_dict(json.loads(text, parse_constant=_refuse_constant))
 
@@ -424,7 +425,7 @@ def read_registry(folder: Path) -> dict[str, ModelRecord]:
     """Read every record (``*.json``) of the weights folder, by id.
 
     Raises:
-        WeightsError: a record is damaged, or two carry one id.
+        WeightsError: a record is damaged, or two records have the same id.
     """
     records: dict[str, ModelRecord] = {}
     for path in sorted(folder.glob("*.json")):
@@ -441,7 +442,7 @@ def find_record(folder: Path, model_id: str = DEFAULT_MODEL) -> ModelRecord:
     """Return the record of one model.
 
     Raises:
-        WeightsError: there is none of that id.
+        WeightsError: there is no record with that id.
     """
     records = read_registry(folder)
     if model_id not in records:
@@ -454,6 +455,6 @@ def find_record(folder: Path, model_id: str = DEFAULT_MODEL) -> ModelRecord:
 
 
 def write_record(record: ModelRecord, path: Path) -> None:
-    """Write a record, whole or not at all."""
+    """Write a record atomically."""
     with replacing(path) as temporary:
         temporary.write_text(record.to_json(), encoding="utf-8")

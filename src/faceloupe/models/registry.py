@@ -1,7 +1,7 @@
-"""Weights files: where they lie, whether they are the verified ones, and which release they come from.
+"""Weights files: their paths, their verification, and the release that each comes from.
 
-``registry.json`` beside the model records has one entry for each weights file. It says nothing that a score rests on
-(the record does), so that a file can move without any hash changing that a report carries.
+``registry.json``, beside the model records, has one entry per weights file. It holds nothing that affects a score (the
+record does), so a file can move to another address without changing any hash in a report.
 """
 
 import contextlib
@@ -29,13 +29,13 @@ class ReleaseEntry:
     """One weights file of the project's releases.
 
     Attributes:
-        id: of the model.
-        file: name, in the weights folder and in the release.
-        size_bytes: of the file, whole.
-        sha256: of the file; always that of the model's record.
-        url: where it is fetched; ``{releases}`` stands for what ``FACELOUPE_RELEASES`` names.
-        license: of the weights.
-        card: the model card, relative to the repository.
+        id: id of the model.
+        file: file name, in the weights folder and in the release.
+        size_bytes: size of the whole file.
+        sha256: hash of the file, the same as in the model's record.
+        url: address of the file; ``{releases}`` stands for the value of ``FACELOUPE_RELEASES``.
+        license: license of the weights.
+        card: path of the model card, relative to the repository.
     """
 
     id: str
@@ -48,7 +48,7 @@ class ReleaseEntry:
 
     @classmethod
     def of(cls, record: Part, folder: Path, card: str) -> "ReleaseEntry":
-        """Return the entry of a record whose weights lie in ``folder``."""
+        """Return the entry of a record whose weights are in ``folder``."""
         size = (folder / record.weights_file).stat().st_size
         url = _RELEASES + record.weights_file
         return cls(record.id, record.weights_file, size, record.weights_sha256, url, record.license, card)
@@ -66,7 +66,7 @@ def read_entries(folder: Path) -> dict[str, ReleaseEntry]:
     """Return the entries of ``registry.json``, by model id.
 
     Raises:
-        WeightsError: it is missing or damaged.
+        WeightsError: the registry is missing or damaged.
     """
     path = folder / REGISTRY
     try:
@@ -90,24 +90,24 @@ def read_entries(folder: Path) -> dict[str, ReleaseEntry]:
 
 
 def write_entries(entries: list[ReleaseEntry], folder: Path) -> None:
-    """Write ``registry.json``, whole or not at all."""
+    """Write ``registry.json`` atomically."""
     text = json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False) + "\n"
     with replacing(folder / REGISTRY) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def weights_path(record: Part, folder: Path) -> Path:
-    """Where a record's weights lie, or are put when they are fetched.
+    """Return the path of a record's weights, or the path where they will be installed.
 
-    That is beside the record; where that folder cannot be written (an image, a shared installation) and does not hold
-    them, ``weights`` in the user's data folder.
+    The file is beside the record. If that folder is read-only (a container image, a shared installation) and does not
+    contain the file, it is in ``weights`` in the user's data folder.
     """
     path = folder / record.weights_file
     return path if os.path.lexists(path) or os.access(folder, os.W_OK) else data_folder() / "weights" / path.name
 
 
 def components_of(record: Part, folder: Path) -> tuple[Part, ...]:
-    """Return the records with weights, each once: of the members or the model itself, and of the encoder of a head.
+    """Return the records with weights files, without duplicates: the members or the model itself, and the encoders.
 
     Raises:
         WeightsError: the members or the encoder are not those that were measured.
@@ -136,7 +136,7 @@ def read_verified(record: Part, folder: Path) -> bytes:
 
 
 def check_weights(record: Part, folder: Path) -> None:
-    """Check a weights file against the record, without holding it in memory.
+    """Check a weights file against the record, without loading it into memory.
 
     Raises:
         WeightsError: see ``read_verified``.
@@ -167,12 +167,13 @@ def _refuse_other(record: Part, path: Path, actual: str) -> None:
 
 
 def weights_status(record: Part, folder: Path, verified: set[str] | None = None) -> str:
-    """One word for a model's weights: verified, missing, unreadable or altered.
+    """Return the state of a model's weights in one word: verified, missing, unreadable or altered.
 
     Args:
-        record: of the model.
-        folder: of the weights.
-        verified: SHA-256 of weights that are not read again, for a list of models that share some; it grows.
+        record: record of the model.
+        folder: folder of the records and weights.
+        verified: SHA-256 of weights that need not be read again, because models can share weights; the function adds
+            the hashes that it verifies.
     """
     path, verified = folder, set() if verified is None else verified
     try:

@@ -1,4 +1,4 @@
-"""The canonical report (schema version "1"): the one source of every number that any surface shows."""
+"""The canonical report (schema version "1"): the source of every number that a page, document or command shows."""
 
 import subprocess
 from collections.abc import Sequence
@@ -84,13 +84,16 @@ def _git(*arguments: str) -> str | None:
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the checkout this runs from; None outside one."""
+    """Return the commit of the checkout that this code runs from; None outside a checkout."""
     return _git("rev-parse", "HEAD")
 
 
 @cache
 def _modified() -> bool | None:
-    """Whether tracked files differ from the commit, so that it does not name the code that ran; None outside one."""
+    """Return whether tracked files differ from the commit; None outside a checkout.
+
+    If they differ, the commit does not identify the code that ran.
+    """
     changes = _git("status", "--porcelain", "--untracked-files=no")
     return None if changes is None else bool(changes)
 
@@ -101,7 +104,7 @@ def _library_versions() -> dict[str, str]:
 
 
 def tool() -> Tool:
-    """Name, version, commit (and whether files were modified since) and libraries of this installation."""
+    """Return the name, version, commit and libraries of this installation, and whether files were modified."""
     return Tool(
         name="FaceLoupe",
         version=__version__,
@@ -115,8 +118,8 @@ def model(record: ModelRecord, components: Sequence[ModelRecord | ComponentRecor
     """Return the model block of a report.
 
     Args:
-        record: of the model.
-        components: records of the networks that it is made of; itself where it is one.
+        record: the record of the model.
+        components: the records of its networks; the record of the model itself if it is a single network.
     """
     lower, upper = record.log10_lr_bounds
     rates = asdict(record.error_rates)
@@ -174,7 +177,7 @@ def _image_scope(faces: Sequence[FaceFinding]) -> list[str]:
 
 def _settings(analysis: Analysis) -> SettingsInfo:
     record = analysis.record
-    stated: dict[str, Any] = analysis.settings.as_dict()  # the names are those of the fields
+    stated: dict[str, Any] = analysis.settings.as_dict()  # the keys are the names of the fields
     return SettingsInfo(
         **stated,
         crop_margins=record.input.views,
@@ -265,7 +268,7 @@ class ReportedAnalysis:
     """An analysis and its report.
 
     Attributes:
-        report: of it.
+        report: the report of the analysis.
         analysis: findings and pixels.
     """
 
@@ -274,20 +277,20 @@ class ReportedAnalysis:
 
     @classmethod
     def of(cls, analysis: Analysis) -> "ReportedAnalysis":
-        """Report an analysis."""
+        """Build the report of an analysis, and keep it together with the analysis."""
         return cls(build(analysis), analysis)
 
     @property
     def canvas(self) -> Canvas | None:
-        """See ``Analysis``."""
+        """The canvas of an image, see ``Analysis``."""
         return self.analysis.canvas
 
     @property
     def faces(self) -> tuple[FaceFinding, ...]:
-        """See ``Analysis``."""
+        """The findings in an image, see ``Analysis``."""
         return self.analysis.faces
 
     @property
     def tracks(self) -> tuple[TrackFinding, ...]:
-        """See ``Analysis``."""
+        """The findings in a video, see ``Analysis``."""
         return self.analysis.tracks

@@ -25,7 +25,7 @@ from faceloupe.types import Box
 
 
 def rounded_box(box: Box) -> BoxCorners:
-    """Return a box as it stands in reports: a tenth of a pixel is finer than any box is known."""
+    """Return the corners of a box for a report, rounded to 0.1 pixel, which is finer than the error of any box."""
     x0, y0, x1, y1 = (round(value, 1) for value in box.corners)
     return x0, y0, x1, y1
 
@@ -58,7 +58,11 @@ def _in_frame(observation: FaceObservation, track_id: int) -> FaceInFrame:
 
 
 def track_of(track: TrackFinding) -> Track:
-    """One entry of ``faces``. The box and what goes with it are those of the frame with the highest score."""
+    """Return the entry of a track in ``faces``.
+
+    The box and the values that belong to it are from the frame with the highest score, or from the frame with the
+    largest face if no frame was scored.
+    """
     shown = track.strongest or track.largest
     return Track(
         id=track.id,
@@ -90,7 +94,7 @@ def track_of(track: TrackFinding) -> Track:
 
 
 def frames_of(video: VideoAnalysis, tracks: Sequence[TrackFinding]) -> tuple[Frame, ...]:
-    """Every frame that was analyzed, with the faces of the tracks."""
+    """Return every frame that was analyzed, with the faces of the tracks in it."""
     faces: dict[int, list[FaceInFrame]] = {index: [] for index in video.frames}
     for track in tracks:
         for observation in track.observations:
@@ -102,7 +106,7 @@ def frames_of(video: VideoAnalysis, tracks: Sequence[TrackFinding]) -> tuple[Fra
 
 
 def people_of(video: VideoAnalysis) -> tuple[PersonInfo, ...]:
-    """Return the people that tracks were linked to, with what their tracks say together where that was asked."""
+    """Return the people that tracks were linked to, with the joint finding of their tracks if there is one."""
     findings = {finding.id: finding for finding in video.persons}
     people: list[PersonInfo] = []
     for person in video.people:
@@ -121,12 +125,12 @@ def people_of(video: VideoAnalysis) -> tuple[PersonInfo, ...]:
 
 
 def video_scope(video: VideoAnalysis, tracks: Sequence[TrackFinding], fusion: Fusion | None) -> list[str]:
-    """Return what the report of a video does not say.
+    """Return the limits of the report of a video, one sentence each.
 
     Args:
         video: the analysis.
-        tracks: that were found.
-        fusion: of the model; None where it has none.
+        tracks: the tracks that were found.
+        fusion: the fusion of the model; None if it has none.
     """
     where, unseen = "", "the time between them"
     if video.segment:

@@ -1,6 +1,7 @@
-"""The record of a case of schema version "1" as types: what pages, documents and bundles are made of.
+"""The record of a case (schema version "1") as types, from which pages, documents and bundles are made.
 
-The structs stand in the order of the JSON text, as those of ``report.schema`` do.
+The fields of each struct are in the order of the JSON text, and their docstrings are published, as in
+``report.schema``.
 """
 
 import json
@@ -19,14 +20,14 @@ AnyRun = TypeVar("AnyRun")
 
 
 class _Readable(Struct, frozen=True, kw_only=True):
-    """A part of a case record that can be read by itself."""
+    """A part of a case record that can be read on its own."""
 
     @classmethod
     def from_json(cls, content: bytes | str) -> Self:
-        """Read it from JSON.
+        """Read this part from JSON.
 
         Raises:
-            ReportError: it does not have this form.
+            ReportError: the JSON does not fit this type, or is nested too deeply.
         """
         try:
             return msgspec.json.decode(content, type=cls)
@@ -39,13 +40,13 @@ class _Readable(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """Read it from plain JSON values; see ``from_json``."""
+        """Read this part from plain JSON values; see ``from_json``."""
         return cls.from_json(json.dumps(values, ensure_ascii=False))
 
 
-# What people say has no fields beside these: the check of a bundle compares all of it with the log.
+# Statements of people must not have unknown fields: the check of a bundle compares every field with the log.
 class NoteRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What somebody wrote; ``text`` is text, whatever markup it seems to hold."""
+    """A note on an item or a case; ``text`` is plain text, and markup in it has no meaning."""
 
     utc: str
     author: str
@@ -53,11 +54,14 @@ class NoteRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class DecisionRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An examiner's own view of an item.
+    """An examiner's decision on an item.
 
     Attributes:
-        score_seen_before: whether the examiner had seen the score, by the logs of all cases that have the evidence.
-        name_checked: true where the examiner had entered a password of their own; not stated otherwise.
+        outcome: a value of ``Outcome``.
+        confidence: ``low``, ``medium`` or ``high``.
+        score_seen_before: whether the examiner had seen the score before, according to the logs of all cases with the
+            evidence.
+        name_checked: true if the examiner had signed in with a personal password; otherwise absent.
     """
 
     utc: str
@@ -73,9 +77,9 @@ class SignOffRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A second person's signature under an item or a case.
 
     Attributes:
-        open_items: how many items of a case had no decision when it was signed; not stated where all had one.
-        open_reason: why it was signed all the same; not stated likewise.
-        name_checked: true where the reviewer entered a password of their own; not stated otherwise.
+        open_items: number of items of a case without a decision when it was signed; absent if all had one.
+        open_reason: why the case was signed although items had no decision; absent if all had one.
+        name_checked: true if the reviewer had signed in with a personal password; otherwise absent.
     """
 
     utc: str
@@ -89,9 +93,9 @@ class RunRecord(_Readable, frozen=True, kw_only=True, dict=True):
     """An analysis of an item.
 
     Attributes:
-        report_sha256: of the text of the report as it was filed, UTF-8.
-        report_json: the report, see ``report``.
-        pictures: file name -> SHA-256 of the PNG.
+        report_sha256: SHA-256 of the text of the report as filed, in UTF-8.
+        report_json: the report, see ``report.schema.Report``. Its name in JSON is ``report``.
+        pictures: SHA-256 of each PNG file, by file name.
     """
 
     id: str
@@ -106,7 +110,7 @@ class RunRecord(_Readable, frozen=True, kw_only=True, dict=True):
         """The canonical report.
 
         Raises:
-            ReportError: it is not one.
+            ReportError: the text is not a canonical report.
         """
         return Report.from_json(bytes(self.report_json))
 
@@ -115,8 +119,8 @@ class ItemRecord(_Readable, frozen=True, kw_only=True):
     """A piece of evidence in a case.
 
     Attributes:
-        runs: the oldest first.
-        runs_withheld: how many a blind case keeps from whom the record was made for.
+        runs: the analyses, from the oldest to the newest.
+        runs_withheld: number of analyses that a blind case withholds from the person for whom the record was made.
     """
 
     sha256: str
@@ -134,7 +138,7 @@ class ItemRecord(_Readable, frozen=True, kw_only=True):
 
     @property
     def finding_run(self) -> RunRecord | None:
-        """The run that says what was found; see the function.
+        """The run that states the finding; see the function ``finding_run``.
 
         Raises:
             ReportError: the report of a run cannot be read.
@@ -146,7 +150,7 @@ class CaseInfo(Struct, frozen=True, kw_only=True):
     """A case.
 
     Attributes:
-        examiner: who is in charge; empty where nobody was named.
+        examiner: examiner in charge; empty if no name was given.
         blind: whether a score stays hidden from each examiner until that examiner has entered a decision.
     """
 
@@ -161,8 +165,9 @@ class LogEntry(Struct, frozen=True, kw_only=True):
     """An entry of the log of a case.
 
     Attributes:
-        parameters: of the action; those of a broken entry may be any text.
-        previous_sha256: hash of the entry before it; None for the first.
+        seq: number of the entry, from 1.
+        parameters: parameters of the action; in a damaged entry, the stored text if it is not valid JSON.
+        previous_sha256: hash of the previous entry; 64 zeros for the first entry.
     """
 
     seq: int
@@ -178,8 +183,9 @@ class LogRecord(Struct, frozen=True, kw_only=True):
     """The log of a case.
 
     Attributes:
-        head_sha256: hash of the last entry; None where there are none.
-        verified: whether the chain of hashes is whole.
+        head_sha256: hash of the last entry, or of the last intact entry if the log is damaged; 64 zeros if there is
+            none.
+        verified: whether the chain of hashes is intact.
     """
 
     entries: tuple[LogEntry, ...]
@@ -188,7 +194,7 @@ class LogRecord(Struct, frozen=True, kw_only=True):
 
 
 class CaseRecord(_Readable, frozen=True, kw_only=True):
-    """The record of a case: the one source of every page, CSV and PDF about it."""
+    """The record of a case: the source of every page, CSV file and PDF document about it."""
 
     schema_version: Literal["1"]
     kind: Literal["case"]
@@ -202,10 +208,10 @@ class CaseRecord(_Readable, frozen=True, kw_only=True):
 
 
 class CaseHeader(_Readable, frozen=True, kw_only=True):
-    """What a bundle says of a case as a whole; its items and its log stand in members of their own.
+    """The case in ``case.json`` of a bundle, without its items and its log, which are separate members of the bundle.
 
     Attributes:
-        log_verified: whether the chain of hashes of the log was whole.
+        log_verified: whether the chain of hashes of the log was intact when the bundle was made.
     """
 
     schema_version: Literal["1"]
@@ -218,13 +224,13 @@ class CaseHeader(_Readable, frozen=True, kw_only=True):
 
 
 def finding_run(runs: Sequence[AnyRun], of_segment: Callable[[AnyRun], bool]) -> AnyRun | None:
-    """Of the runs of an item the latest; one of a segment of a video only where no run is of the whole.
+    """Return the run that states the finding of an item: the latest run of the whole file.
 
-    None where there are no runs.
+    If all runs are of segments of a video, return the latest of them. Return None if there are no runs.
 
     Args:
-        runs: the oldest first.
-        of_segment: tells whether a run is of a segment; not asked about an only run.
+        runs: the runs of the item, oldest first.
+        of_segment: tells whether a run is of a segment; not called if there is only one run.
     """
     if len(runs) < 2:
         return runs[-1] if runs else None

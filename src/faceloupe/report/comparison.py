@@ -1,4 +1,4 @@
-"""What two reports say, fact by fact."""
+"""Comparison of two reports, fact by fact."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ FACTS = (
     "Sharpness of the decisive face",
     "Faces scored",
 )
-"""What is compared, in the order of the values."""
+"""Names of the facts that are compared, in the order of the values that ``_facts`` returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,9 @@ class ComparedFact:
     """A fact that both reports state.
 
     Attributes:
-        first: as text; a dash where it does not exist.
-        second: likewise.
+        name: one of ``FACTS``.
+        first: value in the first report, as text; a dash if there is none.
+        second: value in the second report, as text; a dash if there is none.
     """
 
     name: str
@@ -39,12 +40,12 @@ class ComparedFact:
 
     @property
     def same(self) -> bool:
-        """Whether both state the same."""
+        """Whether both reports state the same value."""
         return self.first == self.second
 
 
 def compared_facts(first: Report, second: Report) -> tuple[ComparedFact, ...]:
-    """Compare what was examined, how, and what was found."""
+    """Compare the files, the methods and the findings of two reports."""
     return tuple(
         ComparedFact(name, before, after)
         for name, before, after in zip(FACTS, _facts(first), _facts(second), strict=True)

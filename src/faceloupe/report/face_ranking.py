@@ -1,4 +1,4 @@
-"""Faces of other results, ordered by how near they are to one face in score and quality; identity plays no part."""
+"""Ranking of faces by their similarity to one face in score and quality; identity is not compared."""
 
 import math
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from faceloupe.report.schema import Face
 
-_END = 0.01  # scores nearer than this to 0 or 1 count as this near: differences beyond it mean little
+_END = 0.01  # scores are clipped to this distance from 0 and 1: differences beyond it mean little
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class NamedFace:
     """A face, and the result that states it.
 
     Attributes:
-        title: name of the result, for people.
+        title: name of the result, as shown to people.
         sha256: hash of the evidence.
         face: the face as the report states it.
     """
@@ -51,7 +51,7 @@ def rank_faces(chosen: NamedFace, others: Iterable[NamedFace]) -> tuple[RankedFa
 
     Args:
         chosen: a face with a score.
-        others: faces to rank; those without a score, and the chosen face itself, are left out.
+        others: faces to rank; faces without a score, and the chosen face itself, are left out.
 
     Raises:
         ValueError: the chosen face has no score.

@@ -1,4 +1,4 @@
-"""Where what a file says about itself and what the model found disagree, in words for every surface."""
+"""Disagreement between the claims of a file about itself and the outcome of the model, as a sentence."""
 
 from faceloupe.report.document.locales import texts_in
 from faceloupe.report.schema import Report
@@ -9,13 +9,13 @@ _CAPTURED = "provenance.digitalCapture"
 
 
 def disagreement(report: Report, language: str = "en") -> str:
-    """Say where the file's claim and the model's outcome disagree; empty where they do not.
+    """Return a sentence if a claim of the file contradicts the outcome of the model; empty if none does.
 
-    A claim to be generated stands against ``authentic``; credentials that hold, of a listed signer, and that state a
-    capture by a camera stand against ``manipulated``.
+    A claim that the file was generated contradicts ``authentic``. Valid credentials of a listed signer that state a
+    capture by a camera contradict ``manipulated``.
 
     Args:
-        report: of an image or a video.
+        report: the report of an image or a video.
         language: one of ``locales.LANGUAGES``.
 
     Raises:

@@ -1,7 +1,7 @@
-"""What was found, how strong that is, what it rests on and which error rates apply: in sentences, for every surface.
+"""Sentences about a finding: its outcome and strength, the face that it rests on, and the error rates that apply.
 
-All of them are derived from the outcome, the likelihood ratio and the decisive face of one report, so that the pages,
-the documents and the command line cannot contradict each other.
+All sentences are derived from the outcome, the likelihood ratio and the decisive face of one report, so that pages,
+documents and the command line cannot contradict each other.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from faceloupe.report.schema import Report, Track
 from faceloupe.scoring.verbal import verbal_step
 from faceloupe.types import Outcome, format_distinct
 
-_BOUND_TOLERANCE = 5e-3  # log10 LR: closer to a bound than its two decimals tell, the ratio is the bound
+_BOUND_TOLERANCE = 5e-3  # log10 LR: a ratio this close to a bound looks like the bound when shown with two decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class Finding:
     """The finding of a report in words.
 
     Attributes:
-        headline: outcome and strength, a few words.
-        sentence: the likelihood ratio in words, and what a verdict would need where there is none; empty where nothing
-            was scored.
-        rests_on: which face or track decided; empty likewise.
-        error_rates: those that apply, and on which faces they were measured; empty likewise.
+        headline: outcome and strength, in a few words.
+        sentence: the likelihood ratio in words and, for an inconclusive outcome, why there is no verdict; empty if
+            nothing was scored.
+        rests_on: the face or track that decided; empty if nothing was scored.
+        error_rates: the rates that apply, and the faces that they were measured on; empty if nothing was scored.
     """
 
     headline: str
@@ -37,7 +37,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """All of it, in reading order."""
+        """All sentences, in reading order."""
         return " ".join(part for part in (f"{self.headline}.", self.sentence, self.rests_on, self.error_rates) if part)
 
 
@@ -45,7 +45,7 @@ def finding_of(report: Report, language: str = "en") -> Finding:
     """Put the finding of a report into words.
 
     Args:
-        report: of an image or a video.
+        report: the report of an image or a video.
         language: one of ``locales.LANGUAGES``.
 
     Raises:
@@ -73,7 +73,7 @@ def strength_text(log10_lr: float, texts: Mapping[str, str]) -> str:
 
 
 def between_thresholds(report: Report) -> bool:
-    """Whether the score alone leaves the outcome open."""
+    """Return whether the score lies between the thresholds, which leaves the outcome open."""
     thresholds = report.model.thresholds
     return report.score is not None and thresholds.lower < report.score < thresholds.upper
 
@@ -87,7 +87,7 @@ def _headline(report: Report, strength: str, texts: Mapping[str, str]) -> str:
         key = "finding_headline"
     elif between_thresholds(report):
         key = "finding_headline_open"
-    else:  # the score would be a verdict, but something else forbids one
+    else:  # the score is beyond a threshold, but another rule forbids a verdict
         return texts["finding_headline_withheld"].format(outcome=texts["outcome_inconclusive"])
     return texts[key].format(outcome=texts[f"outcome_{report.outcome}"], strength=strength)
 
@@ -138,7 +138,7 @@ def _rests_on(report: Report, texts: Mapping[str, str]) -> str:
 
 
 def model_rates(report: Report, texts: Mapping[str, str]) -> str:
-    """Return the error rates of the model of a report as a sentence, whatever it was used on."""
+    """Return the error rates of the model of a report as a sentence, the same for images and videos."""
     rates, language = report.model.error_rates, texts["language"]
     (fpr_low, fpr_high), (fnr_low, fnr_high) = rates.interval_95.fpr, rates.interval_95.fnr
     values = {
@@ -166,7 +166,7 @@ def _error_rates(report: Report, texts: Mapping[str, str]) -> str:
 
 
 class StepKind(StrEnum):
-    """What an examiner can do next."""
+    """A step that an examiner can take next."""
 
     THOROUGH = "thorough"  # examine again at the highest effort
     SEGMENT = "segment"  # examine the strongest part of the decisive track more densely
@@ -182,14 +182,14 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """Something to do next: what, and the sentence that says it."""
+    """A next step: its kind, and the sentence that describes it."""
 
     kind: StepKind
     text: str
 
 
 def next_steps(report: Report, language: str = "en") -> tuple[NextStep, ...]:
-    """Say what would help most now, the most useful first, by the outcome and what led to it.
+    """Return the steps that would help most, most useful first, chosen by the outcome and its cause.
 
     Raises:
         UsageError: there are no texts in that language.
@@ -198,7 +198,7 @@ def next_steps(report: Report, language: str = "en") -> tuple[NextStep, ...]:
     return tuple(NextStep(kind, texts[f"step_{kind}"]) for kind in _kinds(report))
 
 
-_WITHOUT_DOUBT = {  # of outcomes that the next step follows from alone
+_STEPS_BY_OUTCOME = {  # outcomes that determine the next steps
     Outcome.ERROR: [StepKind.COMPLETE_FILE, StepKind.STOP],
     Outcome.NOT_APPLICABLE: [StepKind.BETTER_COPY, StepKind.OTHER_METHOD],
     Outcome.MANIPULATED: [StepKind.CLOSER, StepKind.ORIGIN, StepKind.SECOND],
@@ -207,16 +207,17 @@ _WITHOUT_DOUBT = {  # of outcomes that the next step follows from alone
 
 
 def _kinds(report: Report) -> list[StepKind]:
-    if report.outcome in _WITHOUT_DOUBT:
+    if report.outcome in _STEPS_BY_OUTCOME:
         unseen = report.is_video and report.outcome is Outcome.NOT_APPLICABLE
-        return [*([StepKind.MORE_FRAMES] if unseen else []), *_WITHOUT_DOUBT[report.outcome]]
-    if not between_thresholds(report):  # unlike all known faces, damaged, or shown in other colors elsewhere
+        return [*([StepKind.MORE_FRAMES] if unseen else []), *_STEPS_BY_OUTCOME[report.outcome]]
+    # The face is unlike all known ones, the file is damaged, or other viewers show other colors.
+    if not between_thresholds(report):
         return [StepKind.OTHER_METHOD, StepKind.BETTER_COPY, StepKind.SECOND]
-    # `thorough` looks at more frames than `standard`: of an image it says the same.
+    # `thorough` analyzes more frames than `standard`; for an image both give the same result.
     raised = ("quick", "standard") if report.is_video else ("quick",)
     effort = [StepKind.THOROUGH] if report.settings.effort in raised else []
     face = report.decisive
-    # Of a video that was examined as a whole: a part of a part tells no more.
+    # Only if the whole video was examined: a segment of a segment adds nothing.
     has_segment = isinstance(face, Track) and face.segment is not None and report.segment is None
     closer = [StepKind.SEGMENT] if has_segment else []
     frames = [StepKind.MORE_FRAMES] if report.is_video and not closer else []

@@ -1,4 +1,4 @@
-"""Numbers as the reader's language writes them."""
+"""Numbers in the notation of the reader's language."""
 
 _MARKS = {"en": (",", "."), "de": (".", ","), "fr": ("\u202f", ",")}  # between thousands, before decimals
 
@@ -10,7 +10,7 @@ def decimal(value: float, decimals: int, language: str, *, signed: bool = False)
 
 
 def localized(number: str, language: str) -> str:
-    """Return a number that was written in English as the language writes it."""
+    """Convert a number from English notation to the notation of a language."""
     thousands, point = _MARKS.get(language, _MARKS["en"])
     return number.translate({ord(","): thousands, ord("."): point})
 

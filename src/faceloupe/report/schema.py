@@ -1,7 +1,10 @@
-"""The report of schema version "1" as types: what every part reads, writes and checks it by.
+"""The report of schema version "1" as types, which all code uses to read, write and check reports.
 
-The structs stand in the order of the JSON text, and a field has the name that it has there, except where ``name`` says
-otherwise. Fields that came after version 0.4.0 have a default, so that reports of that version are still read.
+The fields of each struct are in the order of the JSON text and have the same names, unless ``name`` gives another name.
+Fields that were added after version 0.4.0 have a default, so that reports of that version can still be read.
+
+The docstrings of the structs are published as descriptions in ``docs/schema``, so they use the words of JSON: ``null``
+is None in Python, and an absent field is ``UNSET``.
 """
 
 import json
@@ -16,11 +19,11 @@ from faceloupe.errors import ReportError
 from faceloupe.types import Outcome, Segment
 
 SCHEMA_VERSION: Literal["1"] = "1"
-MAX_BYTES = 256 * 1024 * 1024  # of a report that is read; a video with 10,000 frames and ten faces in each has a third
+MAX_BYTES = 256 * 1024 * 1024  # largest report that is read; 10,000 frames with ten faces each take a third of it
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0)]
-Number = int | float  # kept as it was written, so that it is shown as it was set
+Number = int | float  # an integer stays an integer, so that a setting is shown as it was set
 BoxCorners = tuple[float, float, float, float]
 
 
@@ -28,9 +31,9 @@ class Tool(Struct, frozen=True, kw_only=True):
     """The installation that made a report.
 
     Attributes:
-        git_commit: of the checkout; None outside one.
-        modified: whether tracked files differed from that commit; None outside a checkout.
-        libraries: name -> version.
+        git_commit: commit of the checkout; null outside a checkout.
+        modified: whether tracked files differed from that commit; null outside a checkout.
+        libraries: version of each library, by name.
     """
 
     name: str
@@ -41,14 +44,27 @@ class Tool(Struct, frozen=True, kw_only=True):
 
 
 class Component(Struct, frozen=True, kw_only=True):
-    """One of the networks that scored."""
+    """A network of the model: a member, the model itself, or an encoder that members share.
+
+    Attributes:
+        weights_sha256: SHA-256 of the weights file.
+    """
 
     id: str
     weights_sha256: str
 
 
 class CalibratorInfo(Struct, frozen=True, kw_only=True):
-    """The calibrator of a model, see ``scoring.calibration.Calibrator``."""
+    """The function that maps the raw logit of the model to calibrated log-odds, see ``models.contract.Calibrator``.
+
+    Attributes:
+        id: id of this fit.
+        kind: ``temperature``, ``platt`` or ``isotonic``.
+        slope: the log-odds are slope * logit + intercept; not used by ``isotonic``.
+        intercept: see ``slope``; 0 for ``temperature``.
+        knots: pairs of logit and log-odds, linear between them and constant outside; empty unless ``isotonic``.
+        fitted_on: the faces that the calibrator was fitted on, as text.
+    """
 
     id: str
     kind: str
@@ -59,36 +75,36 @@ class CalibratorInfo(Struct, frozen=True, kw_only=True):
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """The least and the greatest log10 LR that the validation data support."""
+    """The smallest and the largest log10 of a likelihood ratio that the validation data support."""
 
     lower: float
     upper: float
 
 
 class ScoreThresholds(Struct, frozen=True, kw_only=True):
-    """Scores at or below ``lower`` are authentic, at or above ``upper`` manipulated; 0..1."""
+    """Thresholds of the score, 0..1: authentic at or below ``lower``, manipulated at or above ``upper``."""
 
     lower: Share
     upper: Share
 
 
 class RateIntervals(Struct, frozen=True, kw_only=True):
-    """The 95 % intervals of the two error rates: low and high, 0..1."""
+    """The 95 % intervals of the two error rates, each from its lower to its upper end, 0..1."""
 
     fpr: tuple[Share, Share]
     fnr: tuple[Share, Share]
 
 
 class ErrorRatesInfo(Struct, frozen=True, kw_only=True):
-    """Errors of a model at its thresholds, of single faces.
+    """Error rates of the model at its thresholds, measured on single faces.
 
     Attributes:
-        fpr: share of authentic faces called manipulated, 0..1.
-        fnr: share of manipulated faces called authentic, 0..1.
-        n_real: authentic faces behind them.
-        n_fake: manipulated faces behind them.
-        inconclusive: share of all faces that fell between the thresholds.
-        measured_on: which faces those were.
+        fpr: share of the authentic faces that were called manipulated, 0..1.
+        fnr: share of the manipulated faces that were called authentic, 0..1.
+        n_real: number of authentic faces.
+        n_fake: number of manipulated faces.
+        inconclusive: share of all faces whose score was between the thresholds, 0..1.
+        measured_on: the faces that were used, as text.
     """
 
     fpr: Share
@@ -101,13 +117,15 @@ class ErrorRatesInfo(Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(Struct, frozen=True, kw_only=True):
-    """The model that scored, as its record states it.
+    """The model that scored the faces, as stated in its record.
 
     Attributes:
-        components: the networks that it is made of; none in reports of version 0.4.0.
-        members: ids of the models that it averages or weighs.
-        record_sha256: hash of the whole record.
-        explanation_max: upper end of the heatmaps' color scale, logits per cell.
+        components: the networks of the model; empty in reports of version 0.4.0.
+        weights_sha256: SHA-256 of the weights file; of a model with members, the hash over the hashes of their records.
+        members: ids of the models whose results this model combines; empty for a single network.
+        record_sha256: SHA-256 of the record.
+        calibrator_id: same as ``calibrator.id``.
+        explanation_max: upper end of the color scale of the heatmaps, logits per cell.
     """
 
     id: str
@@ -125,7 +143,13 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
 
 
 class EmbeddedInfo(Struct, frozen=True, kw_only=True):
-    """Content besides the picture of a file, see ``types.EmbeddedContent``."""
+    """Content of a file besides its picture, see ``media.evidence.EmbeddedContent``.
+
+    Attributes:
+        kind: description as text.
+        offset: start of the content, bytes from the start of the file.
+        size: size of the content, bytes.
+    """
 
     kind: str
     offset: Count
@@ -133,7 +157,16 @@ class EmbeddedInfo(Struct, frozen=True, kw_only=True):
 
 
 class OriginInfo(Struct, frozen=True, kw_only=True):
-    """The file that the evidence was taken out of, see ``types.Origin``."""
+    """The file from which the evidence was extracted, see ``media.evidence.Origin``.
+
+    Attributes:
+        name: name of that file.
+        sha256: SHA-256 of that file.
+        kind: description of the extracted content, see ``EmbeddedInfo``.
+        offset: start of the content in that file, bytes.
+        size: size of the content in that file, bytes.
+        method: how the evidence was made from the bytes of that file, as text.
+    """
 
     name: str
     sha256: str
@@ -144,12 +177,17 @@ class OriginInfo(Struct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """The file that was analyzed, see ``types.Evidence``.
+    """The file that was analyzed, see ``media.evidence.Evidence``.
 
     Attributes:
-        origin: not stated for a file that was given as such.
-        notes: what was done to the stored pixels before they were examined, one sentence each.
-        embedded: what an image file holds besides its picture; not stated by reports of version 0.4.0.
+        width: width of the picture after its orientation was applied, pixels; null if the file could not be decoded.
+        height: height of that picture, pixels; null if the file could not be decoded.
+        duration_s: duration of a video, seconds; null if it is unknown, and for an image.
+        frame_rate: frames per second of a video; null if it is unknown, and for an image.
+        frame_count: number of frames of a video; null if it is unknown, and for an image.
+        notes: remarks on the file and on how its pixels were prepared, one sentence each.
+        embedded: content of an image file besides its picture; absent in reports of version 0.4.0.
+        origin: the file from which the evidence was extracted; absent if the evidence was not extracted from a file.
     """
 
     name: str
@@ -168,7 +206,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class Propositions(Struct, frozen=True, kw_only=True):
-    """What a likelihood ratio weighs against each other, and the kinds of manipulation that the model knows."""
+    """The two propositions that a likelihood ratio compares, and the kinds of manipulation that the model knows."""
 
     manipulated: str
     authentic: str
@@ -176,7 +214,13 @@ class Propositions(Struct, frozen=True, kw_only=True):
 
 
 class PropositionRatio(Struct, frozen=True, kw_only=True):
-    """What the model says of a part of "manipulated", see ``types.PropositionFinding``."""
+    """Likelihood ratio for one sub-proposition of "manipulated", see ``findings.PropositionFinding``.
+
+    Attributes:
+        name: ``generated`` (the face was generated entirely) or ``changed`` (a real face was changed).
+        model_id: id of the member model that evaluates the sub-proposition.
+        log10_lr: bounded log10 of the likelihood ratio against an authentic face.
+    """
 
     name: str
     model_id: str
@@ -184,14 +228,29 @@ class PropositionRatio(Struct, frozen=True, kw_only=True):
 
 
 class FamiliarityInfo(Struct, frozen=True, kw_only=True):
-    """How a face lies among the known ones, see ``types.Familiarity``."""
+    """Similarity of a face to the known faces that the model was calibrated on, see ``findings.Familiarity``.
+
+    Attributes:
+        distance: mean cosine distance to the nearest known faces, 0..2.
+        nearest: name of the collection that most of these known faces come from.
+    """
 
     distance: float
     nearest: str
 
 
 class PooledScore(Struct, frozen=True, kw_only=True):
-    """What several frames of one track say together, see ``types.Pooled``."""
+    """Combined score of several frames of one face, see ``findings.Pooled``.
+
+    Attributes:
+        score: calibrated P(manipulated) at even prior odds, 0..1.
+        score_interval_95: lower and upper end of the 95 % interval of the score. The interval covers the choice of the
+            frames, not the error of the model.
+        effective_frames: effective number of independent frames, 1 or more.
+        frames: number of frames.
+        first_s: time of the first frame, seconds.
+        last_s: time of the last frame, seconds.
+    """
 
     score: Share
     score_interval_95: tuple[Share, Share]
@@ -202,7 +261,16 @@ class PooledScore(Struct, frozen=True, kw_only=True):
 
 
 class ShownFrame(Struct, frozen=True, kw_only=True):
-    """The frame that a track is shown by: the one with its highest score, or its largest where none was scored."""
+    """The frame by which a track is shown.
+
+    It is the frame with the highest score, among the frames that the expert analyzed if there are any. If no frame was
+    scored, it is the frame with the largest face.
+
+    Attributes:
+        index: position of the frame in display order, from 0.
+        time_s: time of the frame, seconds since the first frame.
+        score: score of this frame, 0..1; null if it was not scored.
+    """
 
     index: Count
     time_s: float
@@ -210,17 +278,26 @@ class ShownFrame(Struct, frozen=True, kw_only=True):
 
 
 class ImageFace(Struct, frozen=True, kw_only=True):
-    """A face of an image, see ``types.FaceFinding``.
+    """A face in an image, see ``findings.FaceFinding``.
 
     Attributes:
-        id: from 1, from the largest face to the smallest.
+        id: 1 for the first face; faces are numbered from the largest to the smallest.
         box: x0, y0, x1, y1 in pixels of the source.
-        crop_box: of what the heatmap covers, likewise; None where the face was not scored.
-        heatmap_peak: greatest contribution of a cell, logits; None where no heatmap was made.
-        heatmap_in_face: share of the heatmap inside the box of the face, 0..1; None likewise, and in earlier reports.
-        yaw_deg: estimated turn to a side, degrees, see ``faces.upright.yaw``; None in earlier reports.
-        first_s: None, as is ``last_s``.
-        frames_scored: 1 where the face was scored, else 0.
+        crop_box: square that the heatmap covers, x0, y0, x1, y1 in pixels of the source; null if the face was not
+            scored.
+        size_px: shorter side of the box, pixels of the source.
+        roll_deg: clockwise tilt of the face, degrees, -180..180.
+        turned_deg: clockwise rotation applied before scoring, degrees, -180..180; 0 if the face was not rotated.
+        score: calibrated P(manipulated) at even prior odds, 0..1; null if the face was not scored.
+        raw_logit: output of the model before calibration; null if the face was not scored.
+        log10_lr: bounded log10 of the likelihood ratio; null if the face was not scored.
+        heatmap_peak: greatest contribution of a cell to the logit; null if no heatmap was made. Its name in JSON is
+            ``heat_peak``.
+        first_s: always null, like ``last_s``; only the faces of a video have times.
+        frames_scored: 1 if the face was scored, otherwise 0.
+        yaw_deg: estimated turn of the head to a side, degrees, see ``faces.upright.yaw``; null in earlier reports.
+        heatmap_in_face: share of the heatmap inside the box of the face, 0..1; null if no heatmap was made, if the
+            heatmap is zero everywhere, and in earlier reports.
     """
 
     id: int
@@ -247,21 +324,34 @@ class ImageFace(Struct, frozen=True, kw_only=True):
 
 
 class Track(Struct, frozen=True, kw_only=True):
-    """A face track of a video, see ``types.TrackFinding``; the box and what goes with it are of ``shown_frame``.
+    """A face in one shot of a video, see ``findings.TrackFinding``.
+
+    ``box``, ``crop_box``, ``detection_confidence``, ``size_px``, ``sharpness``, ``roll_deg`` and ``yaw_deg`` are values
+    of the frame ``shown_frame``.
 
     Attributes:
         id: from 1, in order of first appearance.
-        person: number of the person that it was linked to, from 1.
+        person: number of the person that the track was linked to, from 1.
         shot: number of the shot, from 0.
         box: x0, y0, x1, y1 in pixels of the frame.
-        whole: what its scored frames say together; None where none was scored.
-        segment: the part of it that speaks loudest for manipulation; None where it is too short to have parts.
-        heatmap_peak: see ``ImageFace``.
-        first_s: time of the first frame in which the face was found, seconds; ``last_s`` likewise.
-        frames_found: in how many frames the face was found.
-        frames_scored: in how many of these it was scored.
-        roll_deg: clockwise tilt in the shown frame, degrees; None in earlier reports.
-        yaw_deg: estimated turn to a side there, degrees, see ``faces.upright.yaw``; likewise.
+        crop_box: square that the heatmap covers, x0, y0, x1, y1 in pixels of the frame; null if no heatmap was made.
+        size_px: shorter side of the box, pixels of the frame.
+        score: the score that the outcome is based on, of the whole track or of ``segment``, 0..1; null if the track was
+            not scored.
+        raw_logit: weighted mean of the logits of the scored frames, before calibration; null if the track was not
+            scored.
+        log10_lr: bounded log10 of the likelihood ratio of ``score``; null if the track was not scored.
+        whole: combined score of all scored frames; null if no frame was scored.
+        segment: combined score of the part of the track with the strongest evidence of manipulation; null if the track
+            was not scored or is too short. Its name in JSON is ``stretch``.
+        heatmap_peak: greatest contribution of a cell to the logit; null if no heatmap was made. Its name in JSON is
+            ``heat_peak``.
+        first_s: time of the first frame in which the face was found, seconds.
+        last_s: time of the last frame in which the face was found, seconds.
+        frames_found: number of frames in which the face was found.
+        frames_scored: number of frames in which the face was scored.
+        roll_deg: clockwise tilt of the face, degrees, -180..180; null in earlier reports.
+        yaw_deg: estimated turn of the head to a side, degrees, see ``faces.upright.yaw``; null in earlier reports.
     """
 
     id: int
@@ -295,10 +385,17 @@ Face = ImageFace | Track
 
 
 class VideoFacts(Struct, frozen=True, kw_only=True):
-    """What the container of a video states, see ``media.video.VideoFacts``.
+    """Facts about a video file, see ``media.frame_source.VideoFacts``.
 
     Attributes:
-        frame_rate: frames per second as a fraction, such as "30000/1001"; None where it is not known.
+        container: FFmpeg's name of the container format.
+        codec: FFmpeg's name of the video codec.
+        pixel_format: FFmpeg's name of the format of the decoded pixels.
+        rotation: clockwise turn that was applied to show the picture upright, degrees: 0, 90, 180 or 270.
+        start_s: timestamp of the first frame in the container, seconds.
+        variable_frame_rate: whether the time between frames varies.
+        frame_rate: average frames per second as a fraction, such as "30000/1001"; null if it is unknown.
+        audio: FFmpeg's names of the codecs of the audio streams.
     """
 
     container: str
@@ -315,10 +412,13 @@ class FaceInFrame(Struct, frozen=True, kw_only=True):
     """A face in one frame of a video.
 
     Attributes:
-        id: of its track.
-        score: of this frame alone, 0..1; None where it was not scored.
-        problem: why it was not scored; None where it was.
-        by_expert: whether the expert looked at this frame; its word on the frames between is interpolated.
+        id: id of the track that the face belongs to.
+        box: x0, y0, x1, y1 in pixels of the frame.
+        score: score of this frame only, 0..1; null if the face was not scored here.
+        raw_logit: output of the model for this frame before calibration; null if the face was not scored here.
+        size_px: shorter side of the box, pixels of the frame.
+        problem: why the face was not scored, as a sentence; null if it was scored.
+        by_expert: whether the expert analyzed this frame; in the other frames, its log-odds are interpolated.
     """
 
     id: int
@@ -336,7 +436,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     """A frame of a video that was analyzed, with or without a face.
 
     Attributes:
-        index: in order of display, from 0.
+        index: position in display order, from 0.
         time_s: seconds since the first frame.
         shot: number of the shot, from 0.
     """
@@ -347,12 +447,18 @@ class Frame(Struct, frozen=True, kw_only=True):
     faces: tuple[FaceInFrame, ...]
 
     def face(self, track_id: int) -> FaceInFrame | None:
-        """Return the face of a track in this frame; None where it was not found."""
+        """Return the face of a track in this frame; None if it was not found."""
         return next((face for face in self.faces if face.id == track_id), None)
 
 
 class CutInfo(Struct, frozen=True, kw_only=True):
-    """A change of scene between two frames, see ``media.sampling.Cut``."""
+    """A change of scene, see ``media.sampling.Cut``.
+
+    Attributes:
+        after_index: index of the last decoded frame of the old shot.
+        before_index: index of the first decoded frame of the new shot.
+        time_s: time of the frame ``before_index``, seconds.
+    """
 
     after_index: Count
     before_index: Count
@@ -360,14 +466,22 @@ class CutInfo(Struct, frozen=True, kw_only=True):
 
 
 class PersonInfo(Struct, frozen=True, kw_only=True):
-    """Tracks that were linked to one person.
+    """The tracks that were linked to one person.
+
+    ``outcome``, ``reason``, ``pooled`` and ``agreeing_tracks`` combine the scored tracks, but not tracks whose face is
+    too different from all known faces. They are absent in reports of version 0.4.0.
 
     Attributes:
-        similarity: of the least similar link, -1..1; 1 for a single track.
-        outcome: see ``scoring.decision.of_person``; this and what follows is not stated by reports of version 0.4.0.
-        reason: of the outcome; empty where a single track was scored, which speaks for itself.
-        pooled: what the scored frames of all tracks say together; None where none was scored.
-        agreeing_tracks: ids of the tracks that the outcome rests on; empty where there is no verdict.
+        id: from 1, in order of first appearance.
+        tracks: ids of the tracks.
+        similarity: similarity of the least similar pair of tracks that was used for a link, 0..1; 1 for a single track.
+            Its name in JSON is ``likeness``.
+        outcome: joint outcome, see ``scoring.decision.of_person``.
+        reason: reason for the outcome; empty if a single track decides, whose own reason applies, or if no track was
+            scored.
+        pooled: combined score of the scored frames; null if there are none.
+        agreeing_tracks: ids of the tracks that support the verdict; empty if there is no verdict. If only one track was
+            scored, it may be listed even without a verdict.
     """
 
     id: int
@@ -380,44 +494,56 @@ class PersonInfo(Struct, frozen=True, kw_only=True):
 
 
 class PersonShots(NamedTuple):
-    """A person of a video with the tracks that were linked to it, one for each shot; derived, not in the text."""
+    """A person in a video with the tracks that were linked to this person; derived, not part of the JSON text."""
 
     person: PersonInfo
     tracks: tuple[Track, ...]
 
     @property
     def outcome(self) -> Outcome | None:
-        """What the shots say together; None in reports of version 0.4.0, which do not state it."""
+        """The joint outcome of all shots; None in reports of version 0.4.0, which do not state it."""
         return None if self.person.outcome is UNSET else self.person.outcome
 
     @property
     def reason(self) -> str:
-        """Of the outcome, naming the shots that agree; that of the track where a single one decided."""
+        """The reason of the outcome, naming the shots that agree; the reason of the track if a single track decided."""
         if self.person.reason:
             return self.person.reason
         return next((track.reason for track in self.tracks if track.outcome is self.outcome), "")
 
     @property
     def pooled(self) -> PooledScore | None:
-        """What the scored frames of all shots say together; None where none was scored or this is not stated."""
+        """The pooled score of all shots; None if no frame was scored or the report does not state it."""
         return None if self.person.pooled is UNSET else self.person.pooled
 
     @property
     def agreeing(self) -> tuple[Track, ...]:
-        """The shots that the outcome rests on; none where there is no verdict or this is not stated."""
+        """The tracks that support the verdict, see ``PersonInfo``; none if the report does not state them."""
         ids = () if self.person.agreeing_tracks is UNSET else self.person.agreeing_tracks
         return tuple(track for track in self.tracks if track.id in ids)
 
 
 class UnreadFrame(Struct, frozen=True, kw_only=True):
-    """A frame that should have been analyzed, but could not be decoded."""
+    """A frame that was selected for analysis but could not be decoded.
+
+    Attributes:
+        index: position in display order, from 0.
+        time_s: seconds since the first frame.
+    """
 
     index: Count
     time_s: float
 
 
 class ShownAs(Struct, frozen=True, kw_only=True):
-    """What was done to show a file as a viewer would, see ``types.Shown``."""
+    """Conversions that show the file as a viewer does, see ``media.evidence.Shown``; null if there was none.
+
+    Attributes:
+        orientation: how the picture was turned or mirrored.
+        color: how its colors were converted.
+        transfer: how its brightness was converted, if this was separate from the colors.
+        pixel_aspect: ratio of width to height of its stored pixels, if they are not square.
+    """
 
     orientation: str | None = None
     color: str | None = None
@@ -426,7 +552,14 @@ class ShownAs(Struct, frozen=True, kw_only=True):
 
 
 class Gates(Struct, frozen=True, kw_only=True):
-    """Least values that a face needed to be scored, see ``faces.quality.QualityGates``."""
+    """Minimum values that a face needs to be scored, see ``models.contract.QualityGates``.
+
+    Attributes:
+        min_size_px: shorter side of the box, pixels of the source.
+        min_sharpness: see ``faces.quality.sharpness``.
+        min_confidence: confidence of the detector, 0..1.
+        min_color: see ``faces.quality.color_spread``; absent if the model has no such minimum.
+    """
 
     min_size_px: Number
     min_sharpness: Number
@@ -435,15 +568,26 @@ class Gates(Struct, frozen=True, kw_only=True):
 
 
 class SettingsInfo(Struct, frozen=True, kw_only=True):
-    """Every parameter that changes the numbers, see ``config.Settings``.
+    """All parameters that affect the numbers in a report.
+
+    Fields without a description here are described in ``config.Settings``. ``frame_memory_s``, ``typical_spread``,
+    ``frame_correlation``, ``frame_bias`` and ``track_confidence`` are absent if no video was analyzed.
 
     Attributes:
-        effort: None where a model was named for itself, and in reports of version 0.4.0.
-        crop_margins: sides of the crops of a face, divided by the longer side of its box.
+        seed: always 0, because nothing uses random numbers.
+        effort: amount of computation; null if a model was selected that is not the model of the effort, and in reports
+            of version 0.4.0.
+        model: id of the model.
+        crop_margins: sides of the square crops of a face, divided by the longer side of its box.
         input_size: side of the network's input, pixels.
-        frame_memory_s: of the aggregation over frames, see ``scoring.aggregation``; of videos only, as the next four.
-        frame_correlation: see ``models.record.Fusion``, also of the next; absent where frames are averaged alone.
-        track_confidence: of the face detector, for faces that continue a track.
+        frame_memory_s: time after which the correlation between two frames has fallen to 1/e, seconds.
+        typical_spread: typical standard deviation of the log-odds of one face within a clip.
+        frame_correlation: correlation of the log-odds of two frames of one face, 0..1, see ``models.record.Fusion``;
+            absent if the model has no fusion.
+        frame_bias: amount by which the log-odds of filmed faces are too high on average, see ``models.record.Fusion``;
+            absent if the model has no fusion.
+        track_confidence: minimum for the median confidence of the detector over a track; a track below it is not
+            scored.
     """
 
     max_bytes: Count
@@ -471,7 +615,13 @@ class SettingsInfo(Struct, frozen=True, kw_only=True):
 
 
 class FileClaim(Struct, frozen=True, kw_only=True):
-    """A finding on what the file states about itself, see ``forensics.results.Finding``."""
+    """A finding on what the file states about itself, see ``forensics.results.Finding``.
+
+    Attributes:
+        id: id of the rule, such as ``traces.comfyui``.
+        severity: ``info``, ``notice`` or ``warning``.
+        text: one sentence.
+    """
 
     id: str
     severity: str
@@ -482,10 +632,11 @@ class ProvenanceInfo(Struct, frozen=True, kw_only=True):
     """What the file states about its origin. It never changes the score.
 
     Attributes:
-        state: of its Content Credentials, see ``media.credentials.Credentials``.
-        signer: of these; None where nobody signed.
-        generator: that the file claims to be made with; None where it claims none.
-        claims: findings on what it states.
+        state: state of the Content Credentials: ``none``, ``trusted``, ``untrusted``, ``tampered``, ``invalid`` or
+            ``remote``, see ``media.credentials.Credentials``.
+        signer: signer of the Content Credentials; null if there is none.
+        generator: generator that the file claims to be made with; null if it claims none.
+        claims: findings on the statements of the file.
     """
 
     state: str
@@ -495,14 +646,20 @@ class ProvenanceInfo(Struct, frozen=True, kw_only=True):
 
 
 class FileFact(Struct, frozen=True, kw_only=True):
-    """One thing that the file states, or that was read from its structure."""
+    """A value that the file states, or that was read from its structure."""
 
     name: str
     value: str
 
 
 class FileLens(Struct, frozen=True, kw_only=True):
-    """What a lens read of the file, see ``forensics.results.LensSummary``."""
+    """Result of a lens that reads what the file states about itself, see ``forensics.results.LensSummary``.
+
+    Attributes:
+        title: title for people.
+        does_not_show: what the lens does not show, one sentence.
+        problem: why the lens did not run, or not completely; empty if it did.
+    """
 
     id: str
     title: str
@@ -512,10 +669,10 @@ class FileLens(Struct, frozen=True, kw_only=True):
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """Seconds spent.
+    """Seconds spent on each stage.
 
-    Where heatmaps are made, one pass scores and explains a face of an image, and counts as explaining. The stages of a
-    video overlap, so that their sum may exceed the total.
+    With heatmaps, one pass scores and explains a face of an image, and counts as explaining. The stages of a video
+    overlap, so their sum may exceed the total.
     """
 
     decode_s: float = 0.0
@@ -526,23 +683,24 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True, dict=True):
-    """The canonical report: no surface shows a number that is not in it.
+    """The canonical report: the source of every number that a page, document or command shows.
 
     Attributes:
         created_utc: ISO 8601, to the second.
-        score: calibrated P(manipulated) at even prior odds, 0..1; None where nothing was scored.
-        log10_lr: bounded log10 of the likelihood ratio of that score; None likewise.
-        verbal: that ratio in words; None likewise.
-        decisive_id: id of the face whose score is the file's; None likewise.
-        segment: the part of a video that was analyzed; None for a whole video, an image and an error.
-        scope: what the report does not say, one sentence each.
-        faces: of an image, or the tracks of a video.
-        video: facts of the container; None for an image and an error. Where it is None, the text of the report has
-            neither it nor the next four.
-        frames: every frame that was analyzed, rising.
-        unread_frames: those that could not be decoded.
-        provenance: what the file states about its origin; None where that cannot be read, and in reports of 0.4.0.
-        lenses: what was read of the file itself; none likewise.
+        score: calibrated P(manipulated) at even prior odds, 0..1; None if nothing was scored.
+        log10_lr: bounded log10 of the likelihood ratio of that score; None if nothing was scored.
+        verbal: the likelihood ratio in words; None if nothing was scored.
+        decisive_id: id of the face that determined the score of the file; None if nothing was scored.
+        segment: the part of a video that was analyzed; None for a whole video, an image or an error.
+        scope: the limits of the report, one sentence each.
+        faces: the faces of an image, or the tracks of a video.
+        video: facts about the video file; None for an image or an error. If it is None, the JSON text does not have the
+            fields ``video``, ``frames``, ``cuts``, ``people`` and ``unread_frames``.
+        frames: every frame that was analyzed, in ascending order.
+        unread_frames: the frames that could not be decoded.
+        provenance: claims of the file about its origin; None if they cannot be read, and in reports of version 0.4.0.
+        lenses: results of the lenses that read the file's own statements; empty if these cannot be read, and in reports
+            of version 0.4.0.
     """
 
     schema_version: Literal["1"]
@@ -581,8 +739,8 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
             content: text of a report, UTF-8.
 
         Raises:
-            ReportError: it is not a report of schema version 1, has a number that is not finite, is nested too deeply,
-                or is larger than ``MAX_BYTES``.
+            ReportError: the content is not a report of schema version 1, has a number that is not finite, is nested
+                too deeply, or is larger than ``MAX_BYTES``.
         """
         encoded = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
         if len(encoded) > MAX_BYTES:
@@ -610,7 +768,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
         """Return the indented text of the report, without a final line break; a report that was read keeps its text.
 
         Raises:
-            ValueError: a number in it is not finite.
+            ValueError: a number in the report is not finite.
         """
         text: str | None = self.__dict__.get(_TEXT)
         if text is not None:
@@ -618,7 +776,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
         return json_text(self.to_builtins())
 
     def to_builtins(self) -> dict[str, Any]:
-        """Return the values of the known fields as JSON, as they stand in the text."""
+        """Return the known fields as JSON values, as in the text of the report."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         if self.video is None:
             for name in _OF_VIDEOS:
@@ -627,7 +785,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def unknown(self) -> tuple[str, ...]:
-        """Names of the fields that this release does not know, such as ``faces[].color``, each once."""
+        """Paths of the fields that this release does not know, such as ``faces[].color``, each listed once."""
         text: str | None = self.__dict__.get(_TEXT)
         if text is None:
             return ()
@@ -635,7 +793,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def decisive(self) -> Face | None:
-        """The face or the track whose score is the file's; None where nothing was scored."""
+        """The face or track that determined the score of the file; None if nothing was scored."""
         return next((face for face in self.faces if face.id == self.decisive_id), None)
 
     @property
@@ -650,7 +808,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def people_with_shots(self) -> tuple[PersonShots, ...]:
-        """The people of a video, the one of the decisive track first; none for an image."""
+        """The people of a video, beginning with the person of the decisive track; none for an image."""
         tracks = {track.id: track for track in self.tracks}
         people = [
             PersonShots(person, tuple(tracks[number] for number in person.tracks if number in tracks))
@@ -665,13 +823,34 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
 
 
 class ImageReport(Report, frozen=True, kw_only=True):
-    """The form of a report of an image, or of a file that could not be analyzed, for reading and for the schema."""
+    """The report of an image, or of a file that could not be analyzed.
+
+    Attributes:
+        created_utc: ISO 8601, to the second.
+        score: calibrated P(manipulated) at even prior odds, 0..1; null if nothing was scored.
+        log10_lr: bounded log10 of the likelihood ratio of that score; null if nothing was scored.
+        verbal: the likelihood ratio in words; null if nothing was scored.
+        decisive_id: id of the face that determined the score of the file; null if nothing was scored.
+        segment: always null; only the report of a video can have a segment.
+        scope: the limits of the report, one sentence each.
+        provenance: claims of the file about its origin; null if they cannot be read, and in reports of version 0.4.0.
+        lenses: results of the lenses that read the file's own statements; empty if these cannot be read, and in reports
+            of version 0.4.0.
+    """
 
     faces: tuple[ImageFace, ...]
 
 
 class VideoReport(Report, frozen=True, kw_only=True):
-    """The form of a report of a video, likewise."""
+    """The report of a video. Fields without a description here have the same meaning as in ``ImageReport``.
+
+    Attributes:
+        decisive_id: id of the track that determined the score of the file; null if nothing was scored.
+        segment: the part of the video that was analyzed; null for the whole video.
+        faces: the tracks.
+        frames: every frame that was analyzed, in ascending order.
+        unread_frames: the frames that were selected but could not be decoded.
+    """
 
     faces: tuple[Track, ...]
     video: VideoFacts
@@ -679,28 +858,32 @@ class VideoReport(Report, frozen=True, kw_only=True):
 
 
 class _Header(Struct):
-    """What decides how the rest is read."""
+    """The fields that decide how the rest is read."""
 
     schema_version: str
     frames: msgspec.Raw | UnsetType = UNSET
     decisive_id: msgspec.Raw | UnsetType = UNSET
 
 
-_TEXT = "_text"  # where a report that was read keeps its text
+_TEXT = "_text"  # key in ``__dict__`` for the text of a report that was read
 _OF_VIDEOS = ("video", "frames", "cuts", "people", "unread_frames")
 
 
 def json_text(values: object) -> str:
-    """Return the text of JSON values: indented, never NaN.
+    """Return JSON values as indented text.
 
     Raises:
-        ValueError: a number in it is not finite.
+        ValueError: a number in the values is not finite.
     """
     return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def decisive_id(faces: tuple[Face, ...], score: float | None, outcome: Outcome) -> int | None:
-    """Id of the face that decided, for reports that do not state it: the one with the score and outcome of the file."""
+    """Return the id of the decisive face, for reports that do not state it.
+
+    This is the face with the score of the file and, if several have that score, with its outcome. Return None if
+    nothing was scored.
+    """
     if score is None:
         return None
     candidates = [face for face in faces if face.score == score]
@@ -708,11 +891,11 @@ def decisive_id(faces: tuple[Face, ...], score: float | None, outcome: Outcome) 
 
 
 def _completed(report: Report) -> Report:
-    """Return a report with the fields that those of version 0.4.0 do not state, from those that they do."""
+    """Derive the fields that reports of version 0.4.0 do not state from the fields that they state."""
     segment, settings = None, report.settings
     if report.frames:
         last_s = report.frames[-1].time_s
-        segment = Segment.asked_for(
+        segment = Segment.from_settings(
             settings.from_s, settings.to_s, duration_s=report.evidence.duration_s, last_s=last_s
         )
     decided = decisive_id(report.faces, report.score, report.outcome)
@@ -721,12 +904,12 @@ def _completed(report: Report) -> Report:
 
 @cache
 def _form(*, is_video: bool) -> inspect.Type:
-    """Return the type of a report, which takes milliseconds to put together."""
+    """Return the type of a report; cached, because building it takes milliseconds."""
     return inspect.type_info(VideoReport if is_video else ImageReport)
 
 
 def _unknown(value: object, form: inspect.Type, path: str) -> Iterator[str]:
-    """Paths of the fields of a JSON value that its type does not have."""
+    """Yield the paths of the fields of a JSON value that its type does not have."""
     if isinstance(form, inspect.UnionType):
         for member in form.types:
             yield from _unknown(value, member, path)

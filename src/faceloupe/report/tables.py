@@ -1,4 +1,4 @@
-"""The tracks of a video's report as tables, and what the surfaces ask of it."""
+"""Tables of the tracks and the frames in the report of a video."""
 
 from faceloupe.report.drawing.overlays import SHAPES, outcome_words
 from faceloupe.report.schema import Report
@@ -8,7 +8,7 @@ Cell = str | int | float | None
 
 
 def track_columns(report: Report) -> dict[str, list[Cell]]:
-    """Return the tracks as a table: name of a column -> its cells."""
+    """Return the tracks as a table: column name -> cells."""
     columns: dict[str, list[Cell]] = {}
     for track in report.tracks:
         whole = track.whole
@@ -38,7 +38,7 @@ _FRAME_COLUMNS = (
 
 
 def frames_csv(report: Report) -> str:
-    """Every face in every frame that was analyzed, one row each; a frame without a face has one row, too."""
+    """Return a CSV with one row for each face in each analyzed frame, and one row for each frame without a face."""
     people = {track.id: track.person for track in report.tracks}
     rows: list[tuple[Cell, ...]] = []
     for frame in report.frames:

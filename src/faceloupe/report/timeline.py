@@ -1,4 +1,4 @@
-"""What a timeline of a video shows, whoever draws it: the series of each track, and the time without a score."""
+"""Data for the timeline of a video, independent of how it is drawn: the scores of each track, and the gaps."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from faceloupe.report.schema import Frame, Report
 
-_SHORTEST_S = 1e-3  # of a time axis: a single frame has no length
+_SHORTEST_S = 1e-3  # shortest time axis: a single frame has no duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +15,9 @@ class Point:
     """A track in one of the frames that were analyzed.
 
     Attributes:
-        index: of the frame in the video.
-        time_s: of the frame, seconds.
-        score: of this frame alone, 0..1; None where the face was not found in it, or not scored.
+        index: index of the frame in the video.
+        time_s: time of the frame, seconds.
+        score: score in this frame, 0..1; None if the face was not found or not scored.
     """
 
     index: int
@@ -26,16 +26,16 @@ class Point:
 
 
 class GapKind(StrEnum):
-    """Why there is no score."""
+    """Reason why there is no score."""
 
-    UNSCORED = "unscored"  # a face was found, and none could be scored
+    UNSCORED = "unscored"  # faces were found, but none could be scored
     UNREAD = "unread"  # the frame could not be decoded
-    OUTSIDE = "outside"  # of the segment that was asked for
+    OUTSIDE = "outside"  # outside the requested segment
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time without a score, seconds."""
+    """A time span without a score, seconds."""
 
     kind: GapKind
     start_s: float
@@ -43,20 +43,20 @@ class Gap:
 
 
 def length_s(report: Report) -> float:
-    """Length of the video, seconds; where it is not known, the time of its last analyzed frame."""
+    """Return the length of the video, seconds; if it is unknown, the time of the last analyzed frame."""
     last_s = report.frames[-1].time_s if report.frames else 0.0
     return max(report.evidence.duration_s or 0.0, last_s, _SHORTEST_S)
 
 
 def analyzed_span(report: Report) -> tuple[float, float]:
-    """Start and end of what was analyzed of the video, seconds; the end comes after the start."""
+    """Return the start and end of the analyzed part of the video, seconds; the end is later than the start."""
     if report.segment is None:
         return 0.0, length_s(report)
     return report.segment.start_s, max(report.segment.end_s, report.segment.start_s + _SHORTEST_S)
 
 
 def series(report: Report, track_id: int) -> tuple[Point, ...]:
-    """Return a point for every frame that was analyzed, from the first to the last in which the track was found."""
+    """Return a point for every analyzed frame, from the first to the last frame in which the track was found."""
     faces = [frame.face(track_id) for frame in report.frames]
     seen = [index for index, face in enumerate(faces) if face is not None]
     if not seen:
@@ -68,7 +68,7 @@ def series(report: Report, track_id: int) -> tuple[Point, ...]:
 
 
 def lines(points: tuple[Point, ...]) -> Iterator[tuple[Point, ...]]:
-    """Yield the scored points that follow one another: no line leads over a frame without a score."""
+    """Yield the runs of consecutive scored points, so that no line crosses a frame without a score."""
     line: list[Point] = []
     for point in points:
         if point.score is not None:
@@ -81,9 +81,9 @@ def lines(points: tuple[Point, ...]) -> Iterator[tuple[Point, ...]]:
 
 
 def gaps(report: Report, track_ids: Collection[int]) -> tuple[Gap, ...]:
-    """Return the times without a score for the tracks of one person, in order; neighbors of one kind are one gap.
+    """Return the time spans without a score for the tracks of one person, in order; adjacent gaps of a kind are merged.
 
-    A frame stands for the time half way to those before and after it, decoded or not.
+    A frame covers the time halfway to the frames before and after it, which include frames that could not be decoded.
     """
     begin, end = analyzed_span(report)
     kinds: list[tuple[float, GapKind | None]] = [(frame.time_s, _kind(frame, track_ids)) for frame in report.frames]

@@ -1,8 +1,8 @@
-"""Texts of a record, and of a check, in the language of their reader.
+"""Translation of the texts of a record, or of a check, into the language of the reader.
 
-They are in English. The texts of ``en.toml`` whose keys begin with one of the words below are the templates that their
-sentences, terms and facts were made from, and those of another language say the same. What no template fits, such as
-the file's own words or what a library said about a file, stays as it is.
+These texts are in English. Their sentences, terms and facts were made from templates: the texts of ``en.toml`` whose
+keys begin with one of the words below. The files of the other languages hold the translated templates. A text that fits
+no template, such as a quotation from the file or a message of a library, is not translated.
 """
 
 import re
@@ -18,18 +18,18 @@ from faceloupe.report.numerals import localized
 
 
 class Part(StrEnum):
-    """What a text of a record is: only templates of its kind are tried, so that no text is taken for another."""
+    """Kind of a text in a record; only templates of its kind are tried, so that texts are not confused."""
 
     SENTENCE = "sentence"
-    KINDS = "kind"  # of manipulation
-    LENS = "lens"  # the title of one
-    PROGRAM = "program"  # that a file claims to be made with
-    PICTURE = "picture"  # of a lens: what it shows, and the ends of its scale
-    NAME = "fact"  # of a fact
-    CHECK = "check"  # what the check of a bundle, or of the log, found
-    # The rest stands only within others.
+    KINDS = "kind"  # kinds of manipulation
+    LENS = "lens"  # title of a lens
+    PROGRAM = "program"  # program that a file claims to be made with
+    PICTURE = "picture"  # picture of a lens: its caption, and the ends of its scale
+    NAME = "fact"  # name of a fact
+    CHECK = "check"  # finding of the check of a bundle or a log
+    # The following kinds occur only inside other texts.
     VALUE = "value"
-    CUT = "cut"  # what a file says at length
+    CUT = "cut"  # text of a file that was cut because of its length
     SHOTS = "shot"
     EDITS = "edit"
     TREATMENT = "treatment"
@@ -40,30 +40,30 @@ class Part(StrEnum):
     SIGNER = "signer"
     OUTCOME = "outcome"
     WEAK = "weak"
-    ODDITY = "oddity"  # of a member of a bundle
-    STATEMENTS = "statements"  # of people, in a bundle
+    ODDITY = "oddity"  # irregularity of a member of a bundle
+    STATEMENTS = "statements"  # kind of the statements of people in a bundle
 
 
 _WORDS = {part.value: part for part in Part} | dict.fromkeys(
     ("reason", "proposition", "sample", "limit", "note", "problem", "claim"), Part.SENTENCE
 )
-"""First word of a key -> what its text is a template of."""
-_SEPARATORS = {Part.KINDS: "; ", Part.EDITS: "; ", Part.SHOTS: ", ", Part.WEAK: ", "}  # of those that are lists
+"""First word of a key -> kind of the texts that its template matches."""
+_SEPARATORS = {Part.KINDS: "; ", Part.EDITS: "; ", Part.SHOTS: ", ", Part.WEAK: ", "}  # kinds whose texts are lists
 _NEXT_SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
-_LONGEST = 4000  # characters of a text that is translated
-_DEEPEST = 12  # texts within one another
+_LONGEST = 4000  # longest text that is translated, characters
+_DEEPEST = 12  # greatest nesting depth of texts
 _ENGLISH = "en"
 _NUMBER = r"[-+]?[0-9][0-9.,]*(?:e[-+]?[0-9]+)?"
-_ANY = ".*"  # at most one in a template, so that a hostile text takes no longer than its length allows
+_ANY = ".*"  # at most one in a template, so that the length of a hostile text limits the matching time
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What a field of a template holds where it is not a number.
+    """A field of a template that is not a number.
 
     Attributes:
-        pattern: that the text must fit.
-        part: what it is, to be translated too; None for what stays as it is.
+        pattern: regular expression that the text must match.
+        part: kind of the text if it is translated as well; None if it is not.
     """
 
     pattern: str
@@ -84,7 +84,7 @@ _FIELDS = {
     "place": _Field("[A-Za-z ]{1,30}", Part.PLACE),
     "outcome": _Field("[a-z ]{1,30}", Part.OUTCOME),
     "finding": _Field(_ANY, Part.CHECK),
-    "member": _Field(r"""'.{0,1000}'|".{0,1000}\""""),  # as ``repr`` quotes it
+    "member": _Field(r"""'.{0,1000}'|".{0,1000}\""""),  # quoted by ``repr``
     "oddity": _Field(r"""[^'"]{1,150}""", Part.ODDITY),
     "statements": _Field("[a-z-]{1,30}", Part.STATEMENTS),
     **dict.fromkeys(("key", "nearest", "failures", "address", "message"), _Field(_ANY)),
@@ -97,7 +97,7 @@ _FIELDS = {
     "date": _Field("[0-9]{4}-[0-9]{2}-[0-9]{2}"),
     **dict.fromkeys(("changed_at", "taken_at"), _Field("[0-9: -]{19}")),
     "aspect": _Field("[0-9]+:[0-9]+"),
-    # Tags whose value is no text (EXIF 2.32, table 7): all that is read of them is their size.
+    # Tags whose value is not text (EXIF 2.32, table 7): only their size is read.
     "tag": _Field(
         "MakerNote|ComponentsConfiguration|FileSource|SceneType|CFAPattern|OECF|SpatialFrequencyResponse"
         "|DeviceSettingDescription|PrintImageMatching"
@@ -107,18 +107,18 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class _Templates:
-    """Templates of English for one kind of text.
+    """The English templates for one kind of text.
 
     Attributes:
-        plain: text without fields -> its key.
-        patterns: key -> what the text of the others must fit, in the order in which they are tried.
+        plain: template without fields -> its key.
+        patterns: key of a template with fields -> its regular expression, in the order in which they are tried.
     """
 
     plain: dict[str, str] = field(default_factory=dict)
     patterns: dict[str, re.Pattern[str]] = field(default_factory=dict)
 
     def match(self, text: str) -> tuple[str, dict[str, str]] | None:
-        """Return the key of the template that a text was made from, and what stands in its fields; None for none."""
+        """Return the key of the template that a text was made from, and the values of its fields; None if none fits."""
         if text in self.plain:
             return self.plain[text], {}
         if len(text) > _LONGEST:
@@ -128,27 +128,27 @@ class _Templates:
 
 
 def translated(text: str, language: str, part: Part = Part.SENTENCE) -> str:
-    """Return a text of a record in a language.
+    """Translate a text of a record.
 
     Args:
-        text: as the record states it, in English.
+        text: the English text of the record.
         language: one of ``locales.LANGUAGES``.
-        part: what the text is.
+        part: kind of the text.
 
     Raises:
         UsageError: there are no texts in that language.
     """
     if language == _ENGLISH or len(text) > _LONGEST:
         return text
-    return _remembered(text, part, language)
+    return _translated_cached(text, part, language)
 
 
 def translated_fact(name: str, value: str, language: str) -> tuple[str, str]:
-    """Return name and value of a fact about a file in a language; a value in the file's own words stays as it is.
+    """Translate the name and value of a fact about a file; a value quoted from the file is not translated.
 
     Args:
-        name: as the record states it, in English.
-        value: likewise.
+        name: the English name in the record.
+        value: the English value in the record.
         language: one of ``locales.LANGUAGES``.
 
     Raises:
@@ -159,13 +159,13 @@ def translated_fact(name: str, value: str, language: str) -> tuple[str, str]:
     texts, templates = texts_in(language), _templates()
     values = templates[Part.CUT]
     if known := templates[Part.NAME].match(name):
-        values, name = _values().get(_family(known[0]), values), _filled(*known, texts, _DEEPEST)
+        values, name = _value_templates_by_family().get(_family(known[0]), values), _filled(*known, texts, _DEEPEST)
     match = values.match(value)
     return name, value if match is None else _filled(*match, texts, _DEEPEST)
 
 
 @lru_cache(maxsize=4096)
-def _remembered(text: str, part: Part, language: str) -> str:
+def _translated_cached(text: str, part: Part, language: str) -> str:
     return _translated(text, part, texts_in(language), _DEEPEST)
 
 
@@ -200,7 +200,7 @@ def _filled(key: str, values: Mapping[str, str], texts: Mapping[str, str], depth
 
 @cache
 def _templates() -> Mapping[Part, _Templates]:
-    """Return the templates by what they are of."""
+    """Return the templates by the kind of text."""
     keys: dict[Part, list[str]] = {part: [] for part in Part}
     for key in texts_in(_ENGLISH):
         word, _, rest = key.partition("_")
@@ -210,8 +210,8 @@ def _templates() -> Mapping[Part, _Templates]:
 
 
 @cache
-def _values() -> Mapping[str, _Templates]:
-    """Return the templates of values by the family of facts that they belong to."""
+def _value_templates_by_family() -> Mapping[str, _Templates]:
+    """Return the templates of values by their family of facts."""
     keys: dict[str, list[str]] = {}
     for key in texts_in(_ENGLISH):
         if key.startswith(f"{Part.VALUE}_"):
@@ -220,7 +220,7 @@ def _values() -> Mapping[str, _Templates]:
 
 
 def _family(key: str) -> str:
-    """Return the second word of a key, which the names of facts share with the values that they can have."""
+    """Return the second word of a key, which the name of a fact shares with its possible values."""
     return key.split("_")[1]
 
 

@@ -1,4 +1,4 @@
-"""Writing an analysis to a folder."""
+"""Writing of the results of an analysis to a folder."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv
 from faceloupe.system.files import creating
 
-OPACITY = 0.7  # of the heatmaps in the written pictures
+OPACITY = 0.7  # opacity of the heatmaps in the written pictures
 _REPORT = "report.json"
 
 
@@ -29,14 +29,14 @@ def _png(picture: np.ndarray) -> bytes:
 
 
 def publish_file(fill: Callable[[Path], object], path: Path) -> None:
-    """Have a file written that is too large to be held in memory, whole or not at all; nothing is overwritten.
+    """Write a file that is too large for memory, completely or not at all; nothing is overwritten.
 
     Args:
-        fill: writes the content to the path it is given, a temporary one in the same folder.
-        path: of the file.
+        fill: function that writes the content to the given path, a temporary file in the same folder.
+        path: path of the new file.
 
     Raises:
-        UsageError: the folder cannot be written, is full, or holds a file of that name already.
+        UsageError: the folder cannot be written, is full, or already contains a file of that name.
     """
     refuse_taken([path.name], path.parent)
     try:
@@ -51,7 +51,7 @@ def publish_file(fill: Callable[[Path], object], path: Path) -> None:
 
 
 def pictures_of(analysis: Analysis) -> dict[str, bytes]:
-    """Return the pictures of an analysis as PNGs, by file name; none where no face was found."""
+    """Return the pictures of an analysis as PNGs by file name; none if no face was found."""
     maximum, decisive = analysis.record.explanation_max, analysis.decisive
     pictures: dict[str, np.ndarray] = {}
     if analysis.canvas is not None and analysis.faces:
@@ -60,7 +60,7 @@ def pictures_of(analysis: Analysis) -> dict[str, bytes]:
             overlay = overlays.source_overlay(analysis.canvas, analysis.faces, maximum, OPACITY)
             pictures["heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)
     faces: list[FaceFinding | TrackFinding] = [*analysis.faces, *analysis.tracks]
-    for face in sorted(faces, key=lambda face: decisive is None or face.id != decisive.id):  # first what decided
+    for face in sorted(faces, key=lambda face: decisive is None or face.id != decisive.id):  # the decisive face first
         if face.heatmap is not None and face.crop is not None:
             stem = f"{'face' if isinstance(face, FaceFinding) else 'track'}-{face.id}"
             if isinstance(face, FaceFinding) and analysis.canvas is not None:
@@ -77,7 +77,7 @@ def refuse_taken(names: Iterable[str], folder: Path) -> None:
     """Refuse a folder in which files would be overwritten.
 
     Raises:
-        UsageError: the folder holds a file of one of these names.
+        UsageError: the folder contains a file with one of these names.
     """
     taken = [name for name in names if os.path.lexists(folder / name)]
     if taken:
@@ -85,14 +85,14 @@ def refuse_taken(names: Iterable[str], folder: Path) -> None:
 
 
 def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
-    """Write files into a folder, all or none; what exists is never overwritten: it could be evidence, or a result.
+    """Write files into a folder, all or none; existing files, which could be evidence or results, are not overwritten.
 
     Args:
-        contents: name -> bytes, written in this order.
-        folder: made if it does not exist.
+        contents: file name -> bytes, written in this order.
+        folder: created if it does not exist.
 
     Raises:
-        UsageError: the folder cannot be written, or holds a file of one of these names already.
+        UsageError: the folder cannot be written, or already contains a file with one of these names.
     """
     refuse_taken(contents, folder)
     written: list[Path] = []
@@ -114,10 +114,10 @@ def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
 
 
 def refuse_report(folder: Path) -> None:
-    """Refuse a folder that holds a report already; asked before the work, not after it.
+    """Refuse a folder that already contains a report; called before the analysis, not after it.
 
     Raises:
-        UsageError: it holds one.
+        UsageError: the folder contains a report.
     """
     refuse_taken([_REPORT], folder)
 
@@ -125,7 +125,7 @@ def refuse_report(folder: Path) -> None:
 def write(analysis: Analysis, report: Report, folder: Path) -> list[Path]:
     """Write the pictures of an analysis, ``frames.csv`` for a video, and ``report.json``.
 
-    The report comes last: where it stands, the pictures do too.
+    The report is written last: if it exists, the pictures exist too.
 
     Raises:
         UsageError: see ``publish``.

@@ -1,4 +1,4 @@
-"""Pictures and a clip that ship with the app; README.md in this folder names their sources."""
+"""Pictures and a clip that ship with the app; ``README.md`` in this folder lists their sources."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A bundled file: where it lies, and what it is."""
+    """A bundled file, with its title and origin."""
 
     path: Path
     title: str
@@ -14,7 +14,7 @@ class Sample:
 
     @property
     def thumbnail(self) -> Path:
-        """Small JPEG of it."""
+        """The path of its small JPEG copy."""
         return self.path.parent / "thumbnails" / f"{self.path.stem}.jpg"
 
 

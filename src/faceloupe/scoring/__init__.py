@@ -1,1 +1,1 @@
-"""From a face to a calibrated score and an outcome."""
+"""Scoring: from a face to a calibrated score and an outcome."""

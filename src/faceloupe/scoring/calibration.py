@@ -1,10 +1,10 @@
-"""From a calibrated score to a likelihood ratio, no further than the validation data reach, and to its words."""
+"""Conversion of a calibrated score to a likelihood ratio, limited to the range that the validation data support."""
 
 import math
 
 
 def log10_likelihood_ratio(score: float, bounds: tuple[float, float]) -> float:
-    """log10 of the likelihood ratio that a calibrated score at even prior odds stands for, held within the bounds.
+    """Return log10 of the likelihood ratio for a calibrated score at even prior odds, clipped to the bounds.
 
     At even prior odds the posterior odds are the likelihood ratio: LR = p / (1 - p).
 

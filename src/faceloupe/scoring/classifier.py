@@ -1,4 +1,4 @@
-"""A model of the registry in memory: its record with its network or networks, for stills and for videos."""
+"""A model of the registry in memory: its record with its networks, for still pictures and videos."""
 
 import copy
 import math
@@ -19,7 +19,7 @@ from faceloupe.scoring.single import HeadScorer, NetworkScorer, Scorer
 
 
 def _single(record: ModelRecord, folder: Path, device: str) -> Scorer:
-    """Return the scorer of a record that has weights of its own."""
+    """Return the scorer of a record that has its own weights."""
     if record.architecture == HEAD:
         return HeadScorer(
             *load_expert(record, folder), record.input, (record.least_context, record.most_context or math.inf)
@@ -28,13 +28,13 @@ def _single(record: ModelRecord, folder: Path, device: str) -> Scorer:
 
 
 @dataclass(frozen=True, slots=True)
-class Consulted:
-    """What the members that look at telling frames say of a face in a video.
+class SlowReadings:
+    """The results of a fusion's slow members on selected frames of a face in a video.
 
     Attributes:
         log_odds: (F, M') calibrated natural log-odds of F frames, by M' members.
-        ids: of these members.
-        familiarity: of the frame that is the most familiar; None where the model cannot tell.
+        ids: ids of these members.
+        familiarity: the smallest distance from known faces over the frames; None if the model does not measure it.
     """
 
     log_odds: FloatArray
@@ -43,27 +43,28 @@ class Consulted:
 
     @property
     def pooled(self) -> dict[str, float]:
-        """Id of a member -> its mean log-odds over the frames."""
+        """The mean log-odds of each member over the frames, by member id."""
         return dict(zip(self.ids, self.log_odds.mean(0).tolist(), strict=True))
 
     def at(self, times: Sequence[float], time_s: float) -> FloatArray:
-        """(M',) log-odds at a moment, between those of the F frames at ``times`` (rising, seconds)."""
+        """Return the (M',) log-odds at a time, interpolated between the F frames at ``times`` (increasing, seconds)."""
         return np.array([np.interp(time_s, times, column) for column in self.log_odds.T])
 
 
 class FaceScorer:
-    """A model of the registry, verified and ready: its record with its network or networks. Thread-safe.
+    """A verified model of the registry, ready for scoring: its record with its networks. Thread-safe.
 
     Attributes:
-        record: of the model.
-        components: records of its networks: the members of an ensemble, else the record itself.
+        record: record of the model.
+        members: records of the members of an ensemble or a fusion; empty for a single network.
+        components: records that have weights: the members or the record itself, and the encoders of heads.
     """
 
     def __init__(self, record: ModelRecord, folder: Path, device: str = "cpu") -> None:
         """Load a model.
 
         Raises:
-            WeightsError: the weights are missing, altered, or of another architecture.
+            WeightsError: weights are missing, altered, or of another architecture.
         """
         self.record = record
         self.members = members_of(record, folder)
@@ -80,7 +81,7 @@ class FaceScorer:
         self.logits, self.explained = scorer.logits, scorer.explained
 
     def with_scorer(self, scorer: Scorer) -> "FaceScorer":
-        """Return the same model, of a single network, with another scorer in the place of that network."""
+        """Return a copy of this model, which must be a single network, with another scorer for the network."""
         changed = copy.copy(self)
         changed._use(scorer)
         return changed
@@ -92,24 +93,26 @@ class FaceScorer:
 
     @property
     def _joint(self) -> JointScorer:
-        """The scorer of a fusion, whose members can be asked apart."""
+        """The scorer of a fusion, whose members can be called separately."""
         if not isinstance(self.scorer, JointScorer):
             raise TypeError(f"{self.record.id} is a single network and has no members")
         return self.scorer
 
     def frame_logits(self, faces: Sequence[FaceViews]) -> FloatArray:
-        """Return the raw logits of N frames of a video, of a fusion those of its quick member: (N,) float64."""
+        """Return the raw logits of N frames of a video, (N,) float64; for a fusion, those of its quick member."""
         if self.record.fusion is None:
             return self.logits(faces)
         (quick,) = self._joint.quick_readings(faces)
         return np.array([reading.logit for reading in quick])
 
-    def consult(self, faces: Sequence[FaceViews], *, check: Callable[[], None] = lambda: None) -> Consulted:
-        """Have N telling frames of one face analyzed by a fusion's slow members.
+    def read_slow_members(
+        self, faces: Sequence[FaceViews], *, check: Callable[[], None] = lambda: None
+    ) -> SlowReadings:
+        """Score N selected frames of one face with a fusion's slow members.
 
         Args:
             faces: the views of the N frames.
-            check: called between the frames; it may raise to stop the work.
+            check: called before each frame; it can raise an exception to stop the work.
         """
         joint = self._joint
         slow_members = [member for member in joint.members if member.scorer.slow]
@@ -120,10 +123,10 @@ class FaceScorer:
             rows.append([member.log_odds(reading) for member, reading in zip(slow_members, readings, strict=True)])
             known += [reading.familiarity for reading in readings if reading.familiarity]
         nearest = min(known, key=lambda familiarity: familiarity.distance) if known else None
-        return Consulted(np.array(rows), tuple(member.id for member in slow_members), nearest)
+        return SlowReadings(np.array(rows), tuple(member.id for member in slow_members), nearest)
 
     def frame_logit(self, quick: float, slow: FloatArray) -> float:
-        """Return a fusion's logit of a frame, from the raw logit of its quick member and (M',) slow log-odds."""
+        """Return a fusion's logit for a frame, from the quick member's raw logit and the (M',) slow log-odds."""
         joint = self._joint
         is_slow = joint.slow_members
         (member,) = (member for member in joint.members if not member.scorer.slow)
@@ -132,9 +135,9 @@ class FaceScorer:
         return float(joint.join_in_video(log_odds[None])[0])
 
     def propositions(self, log_odds: Mapping[str, float]) -> tuple[PropositionFinding, ...]:
-        """Return what members with a proposition say of it, by their calibrated natural log-odds.
+        """Return the findings on the members' propositions, from calibrated natural log-odds by member id.
 
-        Where two speak for the same one (a wide and a tight look), the one that says more counts.
+        If two members have the same proposition (for a wide and a tight view), the stronger finding counts.
         """
         findings: dict[str, PropositionFinding] = {}
         for member in self.members:
@@ -147,5 +150,5 @@ class FaceScorer:
         return tuple(findings.values())
 
     def probability(self, logit: float) -> float:
-        """Calibrated P(manipulated) at even prior odds, 0..1."""
+        """Return the calibrated P(manipulated) at even prior odds, 0..1."""
         return float(self.record.calibrator.probability(logit))

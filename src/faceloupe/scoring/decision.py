@@ -1,4 +1,4 @@
-"""From scores to one of the five outcomes, with the sentence that says why."""
+"""Decisions: from scores to one of the outcomes, with a sentence that gives the reason."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,32 +9,32 @@ from faceloupe.scoring.aggregation import lower_end
 from faceloupe.types import Outcome, format_distinct
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
-UNSCORED = "not applicable: "  # begins the reason where nothing was scored
+UNSCORED = "not applicable: "  # start of the reason if nothing was scored
 
 
 class ScoreBounds(Protocol):
-    """Thresholds of a score, from a model record or from a report."""
+    """The thresholds of a score, from a model record or from a report."""
 
     @property
     def lower(self) -> float:
-        """Scores at or below it are authentic, 0..1."""
+        """The threshold at or below which a score is authentic, 0..1."""
 
     @property
     def upper(self) -> float:
-        """Scores at or above it are manipulated, 0..1."""
+        """The threshold at or above which a score is manipulated, 0..1."""
 
 
 def of_frame(score: float | None, thresholds: ScoreBounds) -> Outcome:
-    """Return what the score of a single frame alone would be called; a frame that was not scored is not applicable."""
+    """Return the outcome that a single frame would have; a frame that was not scored is not applicable."""
     return Outcome.NOT_APPLICABLE if score is None else of_score(score, thresholds)[0]
 
 
 def of_score(score: float, thresholds: ScoreBounds) -> tuple[Outcome, str]:
-    """Outcome and reason of one scored face.
+    """Return the outcome and the reason for one scored face.
 
     Args:
         score: calibrated P(manipulated), 0..1.
-        thresholds: of the model record.
+        thresholds: thresholds of the model record.
     """
     shown, lower, upper = format_distinct(score, thresholds.lower, thresholds.upper)
     if score >= thresholds.upper:
@@ -47,23 +47,26 @@ def of_score(score: float, thresholds: ScoreBounds) -> tuple[Outcome, str]:
 def of_face(
     score: float, thresholds: ScoreBounds, familiarity: Familiarity | None, scope_limit: float
 ) -> tuple[Outcome, str]:
-    """Outcome and reason of one scored face; there is no verdict on one that is unlike all that are known.
+    """Return the outcome and the reason for one scored face; a face unlike all known faces gets no verdict.
 
     Args:
         score: calibrated P(manipulated), 0..1.
-        thresholds: of the model record.
-        familiarity: where the face lies among the known ones; None where the model cannot tell.
-        scope_limit: of the model record.
+        thresholds: thresholds of the model record.
+        familiarity: distance from the known faces; None if the model does not measure it.
+        scope_limit: greatest distance for a verdict, from the model record; 0 for no limit.
     """
     return in_scope(*of_score(score, thresholds), familiarity, scope_limit)
 
 
-APART = 0.5  # log10 of the ratio of two likelihood ratios, from which on one proposition is called the likelier one
+APART = 0.5  # least difference of two log10 LRs for which one proposition is called more likely than the other
 _KINDS = {"generated": "fully generated", "changed": "changed in part (swapped, reenacted or composed)"}
 
 
-def which_kind(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> str:
-    """Return what kind of manipulation a verdict ``manipulated`` points to, as the end of its reason; else empty."""
+def kind_suffix(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> str:
+    """Return the end of a reason: the kind of manipulation that a verdict ``manipulated`` points to.
+
+    It is empty for other outcomes, and for models that do not have both propositions.
+    """
     if outcome is not Outcome.MANIPULATED or len(propositions) != len(_KINDS):
         return ""
     first, second = sorted(propositions, key=lambda proposition: -proposition.log10_lr)
@@ -74,7 +77,7 @@ def which_kind(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> 
 
 
 def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, scope_limit: float) -> tuple[Outcome, str]:
-    """Take a verdict back where the face is unlike all that are known."""
+    """Replace a verdict by ``inconclusive`` if the face is unlike all known faces; keep other outcomes."""
     undecided = outcome not in (Outcome.MANIPULATED, Outcome.AUTHENTIC)
     if undecided or familiarity is None or not scope_limit or familiarity.distance <= scope_limit:
         return outcome, reason
@@ -88,14 +91,17 @@ def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, sco
 Finding = TypeVar("Finding", FaceFinding, TrackFinding, PersonFinding)
 
 
-def withheld(face: Finding, *, unshown: str, damage: str = "", coarse: str = "") -> Finding:
-    """Return the finding on a face or person in a picture or video that not every verdict can rest on.
+def withhold_if_flawed(face: Finding, *, unshown: str, damage: str = "", coarse: str = "") -> Finding:
+    """Withhold a verdict that a flawed picture or video cannot support.
 
     Args:
-        face: the finding as the score alone gives it.
-        unshown: the color treatment that could not be applied: a viewer may show another picture. Empty where none.
-        damage: what the picture's data lacks: a sign of manipulation may lie under it. Empty where nothing.
-        coarse: why few levels are left: the fine signs of manipulation may be lost. Empty where they are not few.
+        face: the finding according to the score only.
+        unshown: the color transform that could not be applied, so that viewers may show other colors; empty if none.
+        damage: the missing part of the picture's data, which may hide a manipulation; empty if nothing is missing.
+        coarse: why the picture has few levels, so that fine signs of manipulation may be lost; empty if it has enough.
+
+    Returns:
+        The finding, with the outcome ``inconclusive`` if its verdict is withheld.
     """
     if unshown and face.outcome in (Outcome.AUTHENTIC, Outcome.MANIPULATED):
         why = f"inconclusive: viewers may show other colors than those analyzed, because {unshown}"
@@ -110,16 +116,16 @@ def withheld(face: Finding, *, unshown: str, damage: str = "", coarse: str = "")
 
 
 def of_image(faces: Sequence[FaceFinding], *, smallest_px: float) -> tuple[Outcome, str, FaceFinding | None]:
-    """Outcome of a picture: that of its most suspicious scored face, never a mean over people.
+    """Return the outcome of a picture, which is that of its most suspicious scored face and never a mean over people.
 
-    A picture whose largest face could not be scored is never called authentic on the word of a lesser one.
+    A picture whose largest face could not be scored is never called authentic because of a smaller face.
 
     Args:
-        faces: from the largest to the smallest.
-        smallest_px: faces from this size upward were looked for, source pixels.
+        faces: faces from the largest to the smallest.
+        smallest_px: size of the smallest faces that were looked for, source pixels.
 
     Returns:
-        Outcome, reason, and the face that decided; None where no face was scored.
+        The outcome, the reason, and the decisive face, or None if no face was scored.
     """
     scored = [face for face in faces if face.score is not None]
     if not faces:
@@ -142,19 +148,19 @@ def of_image(faces: Sequence[FaceFinding], *, smallest_px: float) -> tuple[Outco
     return outcome, reason, decisive
 
 
-FEWEST_FRAMES = 3  # scored frames that a track needs for a verdict, where that many were analyzed
+FEWEST_FRAMES = 3  # scored frames that a track needs for a verdict, if that many frames were analyzed
 
 
 def of_track(
     whole: Pooled, segment: Pooled | None, thresholds: ScoreBounds, *, enough: int
 ) -> tuple[Outcome, str, Pooled]:
-    """Outcome of one face track, the sentence that says why, and what decided.
+    """Return the outcome of one face track, the reason, and the decisive pooled score.
 
     Args:
-        whole: what all scored frames say.
-        segment: the part that speaks loudest for manipulation, if the track is long enough to have one.
-        thresholds: of the model record.
-        enough: scored frames needed for a verdict.
+        whole: pooled score of all scored frames.
+        segment: the segment that supports manipulation most; None if the track is too short to have segments.
+        thresholds: thresholds of the model record.
+        enough: number of scored frames needed for a verdict.
     """
     if whole.frames < enough:
         frames = "1 frame" if whole.frames == 1 else f"{whole.frames} frames"
@@ -184,9 +190,9 @@ def of_track(
     return outcome, f"{reason}; it is highest {when} ({part})", whole
 
 
-AGREEMENT = 2 / 3  # of a person's shots that a verdict on the person needs
-_FEWEST_CONTRADICTED = 4  # scored shots of a person from which on a single one does not carry a verdict for sure
-_MOST_NAMED = 6  # shots in a reason
+AGREEMENT = 2 / 3  # share of a person's shots that must agree for a verdict on the person
+_FEWEST_CONTRADICTED = 4  # with at least this many scored shots of a person, one shot may not be enough for a verdict
+_MOST_NAMED = 6  # greatest number of shots listed in a reason
 
 
 def of_person(
@@ -198,20 +204,21 @@ def of_person(
     *,
     enough: int,
 ) -> PersonFinding:
-    """Judge a person by the shots that were linked to it; a wrong link must not make a verdict.
+    """Decide on a person from the shots linked to them, so that a single wrong link cannot cause a verdict.
 
-    ``manipulated`` needs two shots or more, of which at least two thirds score at or above the upper threshold, each
-    for itself, and a pooled score that stays there without the strongest of them. ``authentic`` needs two thirds at or
-    below the lower threshold, and no shot at or above the upper one. Where no shot has such a verdict of its own, the
-    frames without the strongest shot must be enough for one: else a single wrong link would make it.
+    ``manipulated`` needs at least two shots, and at least two thirds of all shots, whose own scores reach the upper
+    threshold; the pooled score must reach it with and without the strongest shot. ``authentic`` needs a pooled score
+    and the same shares of shots at or below the lower threshold, and no shot at or above the upper threshold or with
+    the verdict ``manipulated``. In addition, a shot must have the same verdict itself, or the frames without the
+    strongest shot must be enough for a verdict.
 
     Args:
-        number: of the person.
-        tracks: the scored ones, one for each shot.
-        pooled: what the scored frames of all of them say together.
-        without_strongest: the same without the track of the highest score; None where there is one track only.
-        thresholds: of the model record.
-        enough: scored frames needed for a verdict.
+        number: number of the person.
+        tracks: the person's scored tracks, one per shot.
+        pooled: pooled score of the scored frames of all these tracks.
+        without_strongest: the same without the track that has the highest score; None if there is only one track.
+        thresholds: thresholds of the model record.
+        enough: number of scored frames needed for a verdict.
     """
     ids = tuple(track.id for track in tracks)
     if len(tracks) < 2 or without_strongest is None:
@@ -250,7 +257,7 @@ def of_person(
 
 
 def _shots(tracks: Sequence[TrackFinding]) -> str:
-    """Numbers and times of shots, as text."""
+    """Return the numbers and times of shots, as text."""
     named = [
         f"shot {track.shot} ({track.observations[0].time_s:.1f} to {track.observations[-1].time_s:.1f} s)"
         for track in tracks[:_MOST_NAMED]
@@ -259,18 +266,21 @@ def _shots(tracks: Sequence[TrackFinding]) -> str:
     return ", ".join(named) + more
 
 
-def in_company(track: TrackFinding, person: PersonFinding, thresholds: ScoreBounds, *, scored: int) -> TrackFinding:
-    """Return the finding on a track in the light of the other shots of its person.
+def adjust_for_person(
+    track: TrackFinding, person: PersonFinding, thresholds: ScoreBounds, *, scored: int
+) -> TrackFinding:
+    """Revise the finding on a track, given the other shots of the same person.
 
-    A track that is too short for a verdict of its own takes that of its person where it agrees with it. A verdict
-    ``manipulated`` that most of many other shots contradict must be sure: its interval, which counts all scored tracks
-    (Bonferroni), lies above the threshold; else the track says where to look closer.
+    A track that is too short for its own verdict takes the person's verdict if it agrees with it. If the person has
+    many shots and is not called manipulated, a track keeps the verdict ``manipulated`` only if its interval, widened
+    for the number of scored tracks (Bonferroni), lies above the threshold. Otherwise it becomes inconclusive, and its
+    reason says where to look closer.
 
     Args:
-        track: as it was judged for itself.
-        person: to whom it belongs.
-        thresholds: of the model record.
-        scored: tracks of the video that were scored.
+        track: finding on the track without the other shots.
+        person: finding on the person.
+        thresholds: thresholds of the model record.
+        scored: number of scored tracks in the video.
     """
     if track.pooled is None or not person.reason:
         return track
@@ -297,7 +307,7 @@ _ORDER = {Outcome.MANIPULATED: 2, Outcome.INCONCLUSIVE: 1, Outcome.AUTHENTIC: 0}
 
 
 def _suspicion(track: TrackFinding) -> tuple[float, ...]:
-    """Return what scored tracks are compared by; of equal scores, an interval that reaches further up says more."""
+    """Return the sort key for scored tracks; for equal scores, the interval with the higher upper end wins."""
     interval = (0.0, 0.0) if track.pooled is None else (track.pooled.high, track.pooled.low)
     return (_ORDER[track.outcome], len(track.scored) >= FEWEST_FRAMES, track.score or 0.0, *interval)
 
@@ -305,19 +315,19 @@ def _suspicion(track: TrackFinding) -> tuple[float, ...]:
 def of_video(
     tracks: Sequence[TrackFinding], *, smallest_px: float, frames: int, unread: int
 ) -> tuple[Outcome, str, TrackFinding | None]:
-    """Outcome of a video: that of its most suspicious track, named; never a mean over people.
+    """Return the outcome of a video, which is that of its most suspicious track and never a mean over people.
 
-    A video of which much could not be read, or whose longest-seen face could not be scored, is never called authentic
-    on the word of the rest.
+    A video is never called authentic if most of its frames could not be read, or if the face that is seen longest could
+    not be scored.
 
     Args:
-        tracks: in order of first appearance.
-        smallest_px: faces from this size upward were looked for, source pixels.
-        frames: that were analyzed.
-        unread: that should have been looked at, but could not be decoded.
+        tracks: tracks in order of first appearance.
+        smallest_px: size of the smallest faces that were looked for, source pixels.
+        frames: number of frames that were analyzed.
+        unread: number of frames that should have been analyzed, but could not be decoded.
 
     Returns:
-        Outcome, reason, and the track that decided; None where none was scored.
+        The outcome, the reason, and the decisive track, or None if no track was scored.
     """
     lost = f"; {unread} of {frames + unread} frames could not be read" if unread else ""
     scored = [track for track in tracks if track.score is not None]

@@ -1,4 +1,4 @@
-"""Several models as one: an ensemble or a fusion."""
+"""Several models combined into one scorer: an ensemble or a fusion."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from faceloupe.models.contract import Calibrator, FloatArray
 from faceloupe.models.record import Fusion, ModelRecord
-from faceloupe.scoring.gradcam import lay
+from faceloupe.scoring.gradcam import place_map
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.single import Reading, Scorer
 from faceloupe.types import Box
 
-CHANGED = "changed"  # the proposition of members that know faces changed in part: swapped, reenacted, composed
+CHANGED = "changed"  # the proposition of members that detect faces changed in part: swapped, reenacted, composed
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One model among several: its scorer and what its record says of it."""
+    """One of several combined models: its scorer, and the fields of its record that combining needs."""
 
     id: str
     scorer: Scorer
@@ -29,36 +29,36 @@ class Member:
     proposition: str = ""
 
     def log_odds(self, reading: Reading) -> float:
-        """Its calibrated natural log-odds; 0, no evidence either way, where it says nothing."""
+        """Return the calibrated natural log-odds of a reading; 0, no evidence either way, if it is silent."""
         return 0.0 if reading.silent else float(self.calibrator.log_odds(reading.logit))
 
 
 class JointScorer:
-    """Several models: an ensemble, which averages their calibrated log-odds, or a fusion, which weighs them.
+    """A scorer for several models: an ensemble, which averages their calibrated log-odds, or a fusion with weights.
 
-    Heatmaps are in natural log-odds, as the logit is.
+    Heatmaps are in natural log-odds, like the logit.
     """
 
-    slow = False  # see ``Scorer``; its members may be
+    slow = False  # see ``Scorer``; its members may be slow
 
     def __init__(self, members: Sequence[Member], fusion: Fusion | None = None) -> None:
-        """Join scorers into one.
+        """Combine scorers into one.
 
         Args:
             members: the scorers with their calibrators.
-            fusion: how they are weighed; None for their mean.
+            fusion: the weights of the members; None for their mean.
         """
         self.members = tuple(members)
         self._fusion = fusion
 
     def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
-        """See ``Scorer``: the face as every member sees it; what is shown of it is the widest view of all."""
+        """See ``Scorer``. A fusion shows the member with the widest view, an ensemble the first member."""
         views = tuple(member.scorer.view(rgb, box) for member in self.members)
         widest = views[0] if self._fusion is None else max(views, key=lambda view: view.widest[0].width)
         return FaceViews(widest.squares, widest.crops, widest.context, views)
 
     def quick_readings(self, faces: Sequence[FaceViews]) -> list[list[Reading]]:
-        """Return the readings of N faces by the quick members, see ``Scorer``: M' lists of N."""
+        """Return the readings of N faces by the M' quick members, see ``Scorer``: M' lists of N readings."""
         return [
             member.scorer.readings([face.members[number] for face in faces])
             for number, member in enumerate(self.members)
@@ -66,7 +66,7 @@ class JointScorer:
         ]
 
     def slow_readings(self, face: FaceViews) -> list[Reading]:
-        """Return the readings of a face by the slow members; what they share is computed first, in threads."""
+        """Return the readings of a face by the slow members; their shared encodings are computed first, in threads."""
         shared = list(self.encodings(face).values())
         if len(shared) > 1:
             with ThreadPoolExecutor(min(len(shared), os.cpu_count() or 1)) as threads:
@@ -84,15 +84,15 @@ class JointScorer:
 
     @property
     def slow_members(self) -> NDArray[np.bool_]:
-        """(M,) bool: which members are slow."""
+        """Whether each member is slow, (M,) bool."""
         return np.array([member.scorer.slow for member in self.members])
 
     def join(self, log_odds: FloatArray) -> FloatArray:
-        """Logits of N faces from the calibrated natural log-odds of their M members: (N, M) to (N,)."""
+        """Return the logits of N faces from the calibrated natural log-odds of the M members: (N, M) to (N,)."""
         return join(log_odds, self._fusion, self.members)
 
     def join_in_video(self, log_odds: FloatArray) -> FloatArray:
-        """Logits of N faces in frames of a video, see ``join_in_video``: (N, M) to (N,)."""
+        """Return the logits of N faces in frames of a video, see ``join_in_video``: (N, M) to (N,)."""
         return join_in_video(log_odds, self._fusion, self.members)
 
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
@@ -100,7 +100,7 @@ class JointScorer:
         return [self.joined(readings) for readings in self._by_face(faces)]
 
     def _by_face(self, faces: Sequence[FaceViews]) -> list[list[Reading]]:
-        """Return the readings of all members: N lists of M."""
+        """Return the readings of N faces by all M members: N lists of M readings."""
         by_quick, rows = self.quick_readings(faces), []
         for number, face in enumerate(faces):
             quick, slow = iter([readings[number] for readings in by_quick]), iter(self.slow_readings(face))
@@ -108,7 +108,7 @@ class JointScorer:
         return rows
 
     def joined(self, readings: Sequence[Reading]) -> Reading:
-        """Return what the members' readings of one face come to."""
+        """Combine the members' readings of one face into one reading."""
         log_odds = [member.log_odds(reading) for member, reading in zip(self.members, readings, strict=True)]
         known = next((reading.familiarity for reading in readings if reading.familiarity), None)
         names = [member.id for member in self.members]
@@ -121,8 +121,8 @@ class JointScorer:
     def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
         """See ``Scorer``.
 
-        An ensemble's heatmap is the mean of its members' maps. A fusion's is the map of the member that spoke the
-        loudest for manipulation, with the weight that it has, in the frame of the widest view.
+        An ensemble's heatmap is the mean of its members' maps. A fusion's heatmap is the map of the member that
+        contributes most to the logit, times its weight, in the square of the widest view.
         """
         if self._fusion is not None:
             return self._decisive(face)
@@ -142,10 +142,10 @@ class JointScorer:
         member, views = self.members[loudest], face.members[loudest]
         _, heatmap = member.scorer.explained(views)
         weight = np.prod(steps[loudest])
-        return joined, (weight * lay(heatmap, views.squares[-1], face.squares[-1])).astype(np.float32)
+        return joined, (weight * place_map(heatmap, views.squares[-1], face.squares[-1])).astype(np.float32)
 
     def _slope(self, log_odds: FloatArray, number: int, reading: Reading) -> tuple[float, float]:
-        """How much the joined logit grows with a member's log-odds, and these with its logit, numerically."""
+        """Return numerical derivatives: of the joined logit by a member's log-odds, and of those by its logit."""
         if reading.silent:
             return 0.0, 0.0
         step, moved = 1e-3, log_odds.copy()
@@ -157,12 +157,12 @@ class JointScorer:
 
 
 def join(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member | ModelRecord]) -> FloatArray:
-    """Join the calibrated natural log-odds of M members into one logit a face: their mean, or as a fusion weighs them.
+    """Combine the calibrated natural log-odds of M members into one logit per face: their mean, or a fusion's logit.
 
     Args:
         log_odds: (N, M).
-        fusion: the weights of the members; None for their mean.
-        members: in the order of the columns of ``log_odds``.
+        fusion: the weights of the members, see ``Fusion``; None for their mean.
+        members: the members, in the order of the columns of ``log_odds``.
 
     Returns:
         (N,) float64.
@@ -179,19 +179,19 @@ def join(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member |
 
 
 def join_in_video(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member | ModelRecord]) -> FloatArray:
-    """Join the log-odds of M members for faces in a video, where a face that was filmed is most likely a changed one.
+    """Combine the log-odds of M members for faces in a video, where manipulated faces are mostly changed in part.
 
-    What speaks against a face generated whole does not speak against a swap in a filmed scene: such evidence counts as
-    none. The likelihood ratio is the mean of two: of what all members say together then, and of what those say that
-    know changed faces.
+    Evidence against a fully generated face is not evidence against a swap in a filmed scene, so it counts as none. The
+    likelihood ratio is the mean of two: that of all members combined in this way, and the greatest of the members whose
+    proposition is ``CHANGED``.
 
     Args:
-        log_odds: (N, M).
+        log_odds: (N, M) calibrated natural log-odds.
         fusion: see ``join``.
-        members: in the order of the columns of ``log_odds``.
+        members: the members, in the order of the columns of ``log_odds``.
 
     Returns:
-        (N,) float64; ``join`` where no member knows changed faces.
+        (N,) float64; the same as ``join`` if no member has the proposition ``CHANGED`` or there is no fusion.
     """
     knowing = np.array([member.proposition == CHANGED for member in members])
     if fusion is None or not knowing.any():

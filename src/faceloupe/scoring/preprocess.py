@@ -1,6 +1,6 @@
-"""From a face box to the network's input: one geometry, one resize, one normalization, for training and for inference.
+"""From a face box to the network's input: the same geometry, resizing and normalization for training and inference.
 
-Every number here comes from the model record, so that a model is always fed as it was trained.
+All parameters come from the model record, so that a model always gets the input that it was trained on.
 """
 
 from dataclasses import dataclass
@@ -15,17 +15,18 @@ from faceloupe.types import Box
 def crop_square(box: Box, width: int, height: int, margin: float) -> Box:
     """Return the square of the picture that the network will see.
 
-    It is centered on the box, ``margin`` times its longer side, then moved inside the picture and, where the picture is
-    smaller, shrunk to fit. It is never padded: a padded border would tell the network how tight the source was framed.
+    The square is centered on the box, with a side of ``margin`` times the box's longer side. It is shifted into the
+    picture, and shrunk to fit if the picture is smaller. It is never padded, because a padded border would tell the
+    network how tightly the source was framed.
 
     Args:
         box: face box in pixels of the picture.
-        width: of the picture, pixels.
-        height: of the picture, pixels.
+        width: width of the picture, pixels.
+        height: height of the picture, pixels.
         margin: see ``InputContract.crop_margin``.
 
     Returns:
-        A square with whole-numbered corners inside the picture.
+        A square inside the picture whose corners are whole numbers.
     """
     inside = box.clipped(width, height)
     side = round(min(margin * max(inside.width, inside.height), width, height))
@@ -38,11 +39,11 @@ def crop_square(box: Box, width: int, height: int, margin: float) -> Box:
 
 
 def cut(rgb: np.ndarray, square: Box, size: int) -> np.ndarray:
-    """Cut a square out of a picture and resize it: by pixel area when shrinking, bicubically when enlarging.
+    """Crop a square from a picture and resize it: by pixel area when shrinking, bicubically when enlarging.
 
     Args:
         rgb: (H, W, 3) uint8.
-        square: with whole-numbered corners inside the picture.
+        square: a square inside the picture whose corners are whole numbers.
         size: side of the result, pixels.
 
     Returns:
@@ -54,22 +55,23 @@ def cut(rgb: np.ndarray, square: Box, size: int) -> np.ndarray:
     return cv2.resize(region, (size, size), interpolation=interpolation)
 
 
-MEASURED_PX = 224  # of the crop that quality is measured on: sharpness depends on its size
-FACE_ALONE = 1.3  # sides of a crop in longer sides of the face box, up to which it shows little more than the face
+MEASURED_PX = 224  # greatest side of the crop on which quality is measured, because sharpness depends on its size
+FACE_ALONE = 1.3  # greatest margin of a crop that shows little more than the face
 
 
 @dataclass(frozen=True, slots=True)
 class FaceViews:
-    """A face as the network sees it, from the tightest to the widest view.
+    """The views of a face that a network gets, from the tightest to the widest.
 
     Attributes:
-        squares: V squares of the picture, each within the next.
-        crops: (V, S, S, 3) uint8 RGB, their pixels at the network's size.
-        context: shorter side of the picture divided by the longer side of the face box: how much there is to see around
-            the face.
-        members: the face as each member of an ensemble or fusion sees it; the other attributes are then those of the
-            view that is shown. Empty for a single network.
-        alone: (S, S, 3) uint8 RGB of the face with little around it, see ``measured``; None for the widest view.
+        squares: V squares of the picture, each inside the next.
+        crops: (V, S, S, 3) uint8 RGB, the pixels of the squares at the network's input size.
+        context: shorter side of the picture divided by the longer side of the face box: how much of the surroundings
+            is visible.
+        members: the views of each member of an ensemble or fusion; the other attributes are then those of the view
+            that is shown. Empty for a single network.
+        alone: (S, S, 3) uint8 RGB crop of the face with little around it, see ``measured``; None to use the widest
+            view.
     """
 
     squares: tuple[Box, ...]
@@ -80,18 +82,18 @@ class FaceViews:
 
     @property
     def widest(self) -> tuple[Box, np.ndarray]:
-        """Square and (S, S, 3) pixels of the widest view: the one that is shown."""
+        """The square and the (S, S, 3) pixels of the widest view, which is the one shown."""
         return self.squares[-1], self.crops[-1]
 
     @property
     def measured(self) -> np.ndarray:
-        """(S, S, 3) pixels that the quality of the face is measured on, at most ``MEASURED_PX`` to a side."""
+        """The (S, S, 3) crop on which the quality of the face is measured, at most ``MEASURED_PX`` per side."""
         core = self.members[0] if self.members else self
         return core.crops[-1] if core.alone is None else core.alone
 
 
 def view_face(rgb: np.ndarray, box: Box, contract: InputContract) -> FaceViews:
-    """Cut all views of a face: see ``crop_square`` and ``cut``."""
+    """Return all views of a face; see ``crop_square`` and ``cut``."""
     squares = tuple(crop_square(box, rgb.shape[1], rgb.shape[0], margin) for margin in contract.views)
     inside = box.clipped(rgb.shape[1], rgb.shape[0])
     context = min(rgb.shape[:2]) / max(inside.width, inside.height)
@@ -106,13 +108,13 @@ def normalize(crops: np.ndarray, contract: InputContract) -> np.ndarray:
 
     Args:
         crops: (N, S, S, 3) uint8, RGB.
-        contract: of the model.
+        contract: input contract of the model.
 
     Returns:
         (N, 3, S, S) float32.
     """
     count, side = crops.shape[:2]
-    mean = np.tile(np.asarray(contract.mean, np.float32) * 255.0, side)  # a row of pixels: loops over 3 are slow
+    mean = np.tile(np.asarray(contract.mean, np.float32) * 255.0, side)  # for a row of pixels: loops over 3 are slow
     inverse = np.tile(1.0 / (np.asarray(contract.std, np.float32) * 255.0), side)
     rows = crops.reshape(count, side, -1).astype(np.float32)
     rows -= mean

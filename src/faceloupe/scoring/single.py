@@ -1,4 +1,4 @@
-"""Scorers of one network: a convolutional network, or a head of the expert on the shared encoder."""
+"""Scorers for a single network: a convolutional network, or a head of the expert on the shared encoder."""
 
 import math
 import threading
@@ -18,24 +18,24 @@ from faceloupe.findings import Familiarity
 from faceloupe.models.contract import FloatArray, InputContract
 from faceloupe.models.encoder import BLOCKS, Encoder, features_of
 from faceloupe.models.expert import Head
-from faceloupe.scoring.gradcam import explain, merge
+from faceloupe.scoring.gradcam import average_maps, explain
 from faceloupe.scoring.preprocess import FaceViews, normalize, view_face
 from faceloupe.types import Box
 
-_BATCH = 4  # faces in one pass of the network: more do not fit into a core's cache, and take longer each
-_EXPLAINED_BLOCK = 8  # of the encoder: its patch tokens still know their place, and the heads read what follows
+_BATCH = 4  # faces per batch: more do not fit into a core's cache and take longer per face
+_EXPLAINED_BLOCK = 8  # encoder block: its patch tokens are still local, and the heads read later blocks
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a model says of one face.
+    """A model's result for one face.
 
     Attributes:
-        logit: before the record's calibrator; > 0 speaks for manipulated.
-        log_odds: id of a member -> its calibrated natural log-odds; empty for a single network.
-        familiarity: where the face lies among the known ones; None where the model cannot tell.
-        silent: whether the model says nothing of this face, as too little around it is in the picture; its log-odds
-            then count as 0.
+        logit: logit before the record's calibrator; > 0 supports manipulated.
+        log_odds: calibrated natural log-odds by member id; empty for a single network.
+        familiarity: distance from the known faces; None if the model does not measure it.
+        silent: whether the model does not judge this face, because its ``FaceViews.context`` is outside the model's
+            bounds; the log-odds then count as 0.
     """
 
     logit: float
@@ -45,10 +45,10 @@ class Reading:
 
 
 class Scorer(Protocol):
-    """Anything that gives a face one logit: > 0 speaks for manipulated, before calibration.
+    """An object that assigns a face one logit before calibration; > 0 supports manipulated.
 
     Attributes:
-        slow: whether it scores telling frames of a video only, as scoring all of them would take too long.
+        slow: whether it scores only selected frames of a video, because scoring all frames would take too long.
     """
 
     @property
@@ -56,28 +56,28 @@ class Scorer(Protocol):
         """See the class."""
 
     def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
-        """Cut a face out of an (H, W, 3) uint8 RGB picture as this scorer wants to see it."""
+        """Crop the views that this scorer needs of a face in an (H, W, 3) uint8 RGB picture."""
 
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
-        """Return what the model says of N faces."""
+        """Return the readings of N faces."""
 
     def encodings(self, face: FaceViews) -> dict[bytes, Callable[[], object]]:
-        """Return the work that scorers of a face share, by its input; it may be done ahead, in threads."""
+        """Return the computations that scorers share for a face, by input; they can run in advance in threads."""
 
     def logits(self, faces: Sequence[FaceViews]) -> FloatArray:
-        """Raw logits of N faces: (N,) float64."""
+        """Return the raw logits of N faces: (N,) float64."""
 
     def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
-        """Return what the model says of one face, and its (S, S) heatmap in the frame of its widest view."""
+        """Return the reading of one face, and its (S, S) heatmap in the square of its widest view."""
 
 
 class SingleScorer(ABC):
-    """What scorers of one network share; the logit of a face is the mean over its views."""
+    """The base class of scorers for one network; the logit of a face is the mean over its views."""
 
     slow = False  # see ``Scorer``
 
     def __init__(self, contract: InputContract, device: str | torch.device = "cpu") -> None:
-        """Take what the network expects, and where it runs."""
+        """Store the network's input contract and its device."""
         self._contract = contract
         self._device = torch.device(device)
         self._lock = threading.Lock()
@@ -104,20 +104,20 @@ class SingleScorer(ABC):
 
 
 class NetworkScorer(SingleScorer):
-    """One convolutional network.
+    """A scorer for one convolutional network.
 
-    Thread-safe: Grad-CAM hangs hooks on the shared network, so every pass holds the lock.
+    Thread-safe: every pass holds a lock, because Grad-CAM adds hooks to the shared network.
     """
 
     def __init__(self, network: nn.Module, contract: InputContract, device: str | torch.device = "cpu") -> None:
-        """Take a network with its weights; it is put into evaluation mode."""
+        """Store a network with its weights, and put it into evaluation mode."""
         super().__init__(contract, device)
         self._network = network.eval()
 
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
         """See ``Scorer``."""
         readings: list[Reading] = []
-        for start in range(0, len(faces), _BATCH):  # memory stays bounded however many faces a picture has
+        for start in range(0, len(faces), _BATCH):  # batches limit the memory for pictures with many faces
             views = np.stack([face.crops for face in faces[start : start + _BATCH]])
             with self._lock, torch.inference_mode():
                 logits = self._network(self._inputs(views.reshape(-1, *views.shape[2:])))
@@ -128,31 +128,31 @@ class NetworkScorer(SingleScorer):
         """See ``Scorer``."""
         with self._lock:
             logits, maps = explain(self._network, self._inputs(face.crops))
-        return Reading(float(logits.mean())), merge(maps, face.squares)
+        return Reading(float(logits.mean())), average_maps(maps, face.squares)
 
 
 class HeadScorer(SingleScorer):
-    """A head of the expert on the shared encoder. Thread-safe."""
+    """A scorer for a head of the expert on the shared encoder. Thread-safe."""
 
     slow = True
 
     def __init__(
         self, encoder: Encoder, head: Head, contract: InputContract, context: tuple[float, float] = (0.0, math.inf)
     ) -> None:
-        """Join a head to its encoder.
+        """Combine a head with its encoder.
 
         Args:
             encoder: the shared encoder.
-            head: reads the features of the encoder.
-            contract: of the crops that the encoder is given.
-            context: the head speaks of faces whose ``FaceViews.context`` is at least the first, and less than the
-                second number.
+            head: the head, which reads the features of the encoder.
+            contract: input contract of the encoder.
+            context: the head scores faces whose ``FaceViews.context`` is at least the first number and less than the
+                second.
         """
         super().__init__(contract)
         self._encoder, self._head, self._context = encoder, head, context
 
     def _encoded(self, crop: np.ndarray) -> torch.Tensor:
-        """(1, 15, 768) features of a (224, 224, 3) crop; those of heads that see the same crop are computed once."""
+        """Return the (1, 15, 768) features of a (224, 224, 3) crop, computed once for all heads with the same crop."""
 
         def compute() -> torch.Tensor:
             with torch.inference_mode():
@@ -170,10 +170,10 @@ class HeadScorer(SingleScorer):
         return {crop.tobytes(): partial(self._encoded, crop) for crop in crops}
 
     def _reading(self, features: torch.Tensor) -> Reading:
-        """Of the (V, 15, 768) features of one face's views.
+        """Return the reading for the (V, 15, 768) features of one face's views.
 
         Raises:
-            EvidenceError: the network's answer is not a finite number.
+            EvidenceError: the network's logit is not a finite number.
         """
         logit = float(self._head(features).double().mean())
         if not np.isfinite(logit):
@@ -193,8 +193,8 @@ class HeadScorer(SingleScorer):
     def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
         """See ``Scorer``.
 
-        The heatmap is the gradient of the logit times the patch tokens behind one block, less their mean, cut at 0:
-        what each patch adds to the logit, to first order.
+        The heatmap is the gradient of the logit times the patch tokens after one block minus their mean, clipped below
+        at 0: the contribution of each patch to the logit, to first order.
         """
         features, maps = [], []
         for crop in face.crops:
@@ -210,4 +210,4 @@ class HeadScorer(SingleScorer):
             side = round(len(cells) ** 0.5)
             grown = cv2.resize(cells.reshape(side, side).numpy(), crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
             maps.append(np.maximum(grown, 0.0))
-        return self._reading(torch.cat(features).detach()), merge(np.stack(maps), face.squares)
+        return self._reading(torch.cat(features).detach()), average_maps(np.stack(maps), face.squares)

@@ -1,4 +1,4 @@
-"""The words for a likelihood ratio (ENFSI guideline for evaluative reporting, 2015)."""
+"""Verbal equivalents of likelihood ratios (ENFSI guideline for evaluative reporting, 2015)."""
 
 import math
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ class VerbalStep:
     """One step of the verbal scale, for either sign of the log10 LR.
 
     Attributes:
-        above: greater log10 LR than this belong to it; None for the first step, which starts at 0.
-        up_to: and those up to this one; None for the last step.
-        key: of it, the same in every language.
-        text: for them, in English.
+        above: lower end of its range of log10 LR, exclusive; None for the first step, which starts at 0.
+        up_to: upper end of its range, inclusive; None for the last step.
+        key: identifier, the same in every language.
+        text: the verbal equivalent in English.
     """
 
     above: float | None
@@ -21,7 +21,7 @@ class VerbalStep:
     text: str
 
 
-# A ratio within a factor of 2 of 1 is called no support, as "about 1" is not defined more narrowly in the guideline.
+# A ratio within a factor of 2 of 1 counts as no support, because the guideline does not define "about 1" precisely.
 _LIMITS = (
     (math.log10(2.0), "none", "no support for either proposition"),
     (1.0, "weak", "weak support"),
@@ -37,7 +37,7 @@ VERBAL_SCALE: tuple[VerbalStep, ...] = tuple(
 
 
 def verbal_step(log10_lr: float) -> VerbalStep:
-    """Return the step of the scale that a likelihood ratio of either sign belongs to."""
+    """Return the step of the scale for a log10 likelihood ratio of either sign."""
     strength = abs(log10_lr)
     if strength < math.log10(2.0):
         return VERBAL_SCALE[0]
@@ -45,7 +45,7 @@ def verbal_step(log10_lr: float) -> VerbalStep:
 
 
 def verbal_equivalent(log10_lr: float) -> str:
-    """Return the words for a likelihood ratio and the side that it speaks for.
+    """Return the verbal equivalent of a likelihood ratio, with the side that it supports.
 
     Args:
         log10_lr: log10 of the likelihood ratio, > 0 for manipulation.

@@ -1,1 +1,1 @@
-"""The HTTP API: the same pipeline, queue and sandbox as the app, for other programs."""
+"""The HTTP API for other programs, with the same pipeline, job queue and sandbox as the app."""

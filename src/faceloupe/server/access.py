@@ -1,4 +1,4 @@
-"""Whose requests are answered: keys, scopes, and how many requests in which time."""
+"""Access control: API keys, scopes and rate limits."""
 
 import logging
 import math
@@ -17,25 +17,25 @@ from faceloupe.server.keys import ApiKeys, Scope
 from faceloupe.web.hosts import is_address_or_localhost
 
 _LOG = logging.getLogger(__name__)
-_MOST_CLIENTS = 10_000  # whose requests are counted
+_MOST_CLIENTS = 10_000  # clients whose requests are counted
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="FaceLoupe"'}
 
 
 class RateLimit:
-    """Requests of each client by a token bucket: a minute's worth at once, then at a steady rate."""
+    """A token bucket for each client: the requests of a minute at once, then a steady rate."""
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Start with full buckets.
 
         Args:
-            per_minute: requests of a client; 0 does not limit them.
-            clock: seconds, steady.
+            per_minute: maximum number of requests of one client per minute; 0 means no limit.
+            clock: monotonic clock, seconds.
         """
         self._most, self._clock, self._lock = per_minute, clock, threading.Lock()
-        self._clients: OrderedDict[str, tuple[float, float]] = OrderedDict()  # -> tokens left, and when that was
+        self._clients: OrderedDict[str, tuple[float, float]] = OrderedDict()  # client -> tokens left, clock time
 
     def wait_s(self, client: str) -> float:
-        """Count a request; return 0 where it may pass, else the seconds until one may."""
+        """Count a request; return 0 if it may pass, otherwise the seconds until a request may pass."""
         if not self._most:
             return 0.0
         with self._lock:
@@ -50,35 +50,35 @@ class RateLimit:
 
 
 class Access:
-    """Decides on every request before its body is read."""
+    """The access check of every request, which runs before its body is read."""
 
     def __init__(self, keys: ApiKeys, limit: RateLimit, *, needs_key: bool) -> None:
         """Set the rules.
 
         Args:
-            keys: that may be shown.
-            limit: on the requests of each client.
-            needs_key: whether a key is needed even as long as none was ever made.
+            keys: keys that are accepted.
+            limit: rate limit of each client.
+            needs_key: whether a key is needed even if none was ever created.
         """
         self._keys, self._limit, self._needs_key = keys, limit, needs_key
 
     def check(self, request: Request, scope: Scope | None) -> str:
-        """Let a request pass.
+        """Check the headers of a request.
 
         Args:
-            request: whose headers are looked at.
-            scope: that its key must have; None needs no key.
+            request: the request.
+            scope: scope that the key must have; None if no key is needed.
 
         Returns:
-            Who sent it: what one client leaves on the server is seen by no other.
+            Id of the client; the data of a client on the server is hidden from other clients.
 
         Raises:
-            HTTPException: it may not pass; says why.
+            HTTPException: the request is refused; the detail says why.
         """
         client = f"address {request.client.host if request.client else ''}"
         try:
             locked = self._needs_key or bool(self._keys.all())
-        except UsageError as problem:  # its sentence names a file of the server
+        except UsageError as problem:  # the message names a file of the server
             _LOG.error("%s", problem)
             raise HTTPException(
                 HTTPStatus.SERVICE_UNAVAILABLE, "The API keys cannot be read; see the log of the server."
@@ -106,7 +106,7 @@ class Access:
 
     @staticmethod
     def _refuse_foreign_pages(request: Request) -> None:
-        """Without keys, a web page that is open on this machine must not reach the server, by whatever name."""
+        """Refuse requests from web pages: without keys, a page open on this machine must not reach the server."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
         if not is_address_or_localhost(host) or (origin is not None and urlsplit(origin).netloc != host):
             raise HTTPException(

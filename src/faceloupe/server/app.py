@@ -1,4 +1,4 @@
-"""The addresses of the HTTP API, and what answers at each."""
+"""The addresses of the HTTP API and their handlers."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ from faceloupe.server.service import Service
 from faceloupe.server.uploads import Upload, receive
 from faceloupe.web.jobs import Job, State
 
-_LOOK_S = 0.2  # between two looks at a job whose progress is followed
+_LOOK_S = 0.2  # between two reads of a job's progress, seconds
 _SAMPLES = {"fake": SAMPLES[0], "real": SAMPLES[1]}
 _EVENTS = "text/event-stream"
 _NO_JOB = "There is no such job of yours: it was never queued, or has been forgotten since."
@@ -50,14 +50,14 @@ OK, ACCEPTED, NO_CONTENT, NOT_FOUND = HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPSt
 
 
 class Api:
-    """The handlers; each takes the request, its checked query and who sent it."""
+    """The handlers; each takes the request, its checked query and the id of the client."""
 
     def __init__(self, service: Service, access: Access) -> None:
-        """Take over the service; it is closed with the server.
+        """Take ownership of the service, which is closed with the server.
 
         Args:
             service: does the work.
-            access: decides whose requests are answered.
+            access: checks every request.
         """
         self._service, self._access = service, access
         self.operations = (
@@ -270,7 +270,7 @@ class Api:
                 max_bytes=limits.upload_bytes,
                 max_s=limits.upload_s,
             )
-        except ClientDisconnect:  # nobody reads the answer
+        except ClientDisconnect:  # the client does not read the answer
             raise HTTPException(HTTPStatus.BAD_REQUEST, "The upload was broken off.") from None
 
     def _job(self, request: Request, owner: str) -> Job:
@@ -306,7 +306,7 @@ def _json(value: object) -> Response:
 
 
 def _info(job: Job, *, with_result: bool = True) -> JobInfo:
-    state = job.state  # first: what it promises is in place
+    state = job.state  # read first: the fields that belong to a state are set before it
     result = msgspec.Raw(job.result) if with_result and state is State.DONE and isinstance(job.result, bytes) else None
     return JobInfo(
         id=str(job.key),
@@ -333,16 +333,16 @@ async def _events(job: Job) -> AsyncIterator[bytes]:
 
 
 async def _ended(job: Job, request: Request) -> object:
-    """Return the result of a job once it has ended; a client that hangs up cancels it.
+    """Wait for a job and return its result; if the client disconnects, the job is cancelled.
 
     Raises:
-        FaceLoupeError: it failed.
-        HTTPException: it was cancelled.
+        FaceLoupeError: the job failed.
+        HTTPException: the job was cancelled, or failed with an unexpected error.
     """
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone with the server
+        with contextlib.suppress(RuntimeError):  # the loop was closed with the server
             loop.call_soon_threadsafe(ended.set)
 
     async def hang_up() -> None:
@@ -356,7 +356,7 @@ async def _ended(job: Job, request: Request) -> object:
         await ended.wait()
     finally:
         watcher.cancel()
-        job.cancel()  # nothing, unless the request was given up
+        job.cancel()  # no effect unless the request was aborted
     if job.state is State.DONE:
         return job.result
     if job.state is State.CANCELLED:

@@ -1,4 +1,4 @@
-"""Connections that nobody can hold: their number, a silent start and an answer that is not read are limited."""
+"""HTTP connections with limits on their number, on silence before a request, and on unread answers."""
 
 import asyncio
 from http import HTTPStatus
@@ -9,9 +9,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from faceloupe.server import problems
 
-CONNECTIONS = 256  # at once; more are answered with 503, and twice as many not at all
-IDLE_S = 15  # that a connection may be silent after an answer
-_HEAD_S = 20.0  # until the headers of a request are complete, from the start or the last answer on
+CONNECTIONS = 256  # at once; more are answered with 503, and those beyond twice this number not at all
+IDLE_S = 15  # that a connection may be idle after an answer, seconds
+_HEAD_S = 20.0  # from the start or the last answer until the headers of a request are complete
 _STUCK_S = 30.0  # that a client may leave an answer unread
 _NOT_HTTP = "This is not a valid HTTP/1.1 request, or its headers are too large."
 _CROWDED = problems.problem(
@@ -22,7 +22,7 @@ _CROWDED = problems.problem(
 
 
 class Connection(H11Protocol):
-    """A connection of one client; uvicorn makes one for each, and calls it in the thread of the event loop."""
+    """A connection of a client; uvicorn creates it, and calls it in the thread of the event loop."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """See ``H11Protocol``."""
@@ -31,7 +31,7 @@ class Connection(H11Protocol):
         self._stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Begin to wait for a request."""
+        """Start the timer for the first request; refuse the connection if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > 2 * CONNECTIONS:
             transport.abort()
@@ -40,31 +40,31 @@ class Connection(H11Protocol):
         self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
+        """Cancel all timers."""
         for timer in (self._head, self._stuck):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request; bytes of a body that nobody read do not prolong that."""
+        """Start the timer for the next request; unread bytes of a request body do not extend it."""
         super().on_response_complete()
         self._await_request()
 
     def pause_writing(self) -> None:
-        """Begin to wait for the client to read."""
+        """Start the timer for a client that does not read the answer."""
         super().pause_writing()
         self._stuck = self.loop.call_later(_STUCK_S, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on with the answer."""
+        """Stop the timer for unread answers, and continue with the answer."""
         if self._stuck is not None:
             self._stuck.cancel()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, as a problem like every other."""
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # its request was answered already
+        """Answer invalid HTTP with a problem document, like any other error."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # the request has already been answered
             self.transport.abort()
             return
         answer = problems.problem(HTTPStatus.BAD_REQUEST, _NOT_HTTP, {"Connection": "close"})

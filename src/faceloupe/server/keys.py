@@ -1,4 +1,4 @@
-"""API keys: random secrets of which only the hashes are kept, in one file of the data folder."""
+"""API keys: random secrets, of which only hashes are stored, in one file of the data folder."""
 
 import hashlib
 import secrets
@@ -12,27 +12,27 @@ import msgspec
 from faceloupe.errors import UsageError
 from faceloupe.system.record_file import RecordFile
 
-OVERLAP = timedelta(hours=24)  # that a key still works after another one took its place
+OVERLAP = timedelta(hours=24)  # time that a replaced key still works
 _FILE = "api-keys.json"
 _PREFIX = "faceloupe"
 
 
 class Scope(StrEnum):
-    """What a key allows."""
+    """A permission of a key."""
 
     READ = "read"
     ANALYZE = "analyze"
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is kept of a key.
+    """The stored record of a key.
 
     Attributes:
-        id: names the key in lists and logs.
-        name: whose key it is, or what for.
-        secret_sha256: hash of the whole secret. A secret has 256 random bits, so that one round suffices.
-        ends: when it stops working; None where it does not.
-        revoked: when it was revoked; None where it was not.
+        id: identifies the key in lists and logs.
+        name: owner or purpose of the key.
+        secret_sha256: SHA-256 of the whole secret. One round suffices, because a secret has 256 random bits.
+        ends: time when the key expires; None if it does not expire.
+        revoked: time when the key was revoked; None if it was not revoked.
     """
 
     id: str
@@ -44,7 +44,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     revoked: datetime | None = None
 
     def state(self, now: datetime) -> str:
-        """One word: valid, expired or revoked."""
+        """Return ``valid``, ``expired`` or ``revoked``."""
         if self.revoked is not None:
             return "revoked"
         return "expired" if self.ends is not None and self.ends <= now else "valid"
@@ -55,20 +55,20 @@ def _now() -> datetime:
 
 
 class ApiKeys:
-    """The keys of a data folder. Any thread and any process may change them; a running server sees it at once."""
+    """The keys of a data folder. All threads and processes may change them; a running server sees changes at once."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = _now) -> None:
-        """Name the folder; it need not exist.
+        """Set the folder, which need not exist.
 
         Args:
             folder: the data folder.
-            clock: the present time, with its time zone.
+            clock: returns the current time, with its time zone.
         """
         self._file = RecordFile(folder / _FILE, msgspec.json.Decoder(tuple[ApiKey, ...]), title="API keys")
         self._clock = clock
 
     def all(self) -> tuple[ApiKey, ...]:
-        """Return every key that was made, the oldest first.
+        """Return all keys that were ever created, oldest first.
 
         Raises:
             UsageError: the file cannot be read or is damaged.
@@ -76,30 +76,30 @@ class ApiKeys:
         return self._file.read()
 
     def valid(self) -> tuple[ApiKey, ...]:
-        """Return the keys that work now."""
+        """Return the keys that are valid now."""
         return tuple(key for key in self.all() if key.state(self._clock()) == "valid")
 
     def find(self, secret: str) -> ApiKey | None:
-        """Return the valid key of a secret; None where it is none."""
+        """Return the valid key that has this secret; None if there is none."""
         digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
         return next((key for key in self.valid() if secrets.compare_digest(key.secret_sha256, digest)), None)
 
     def create(
         self, name: str, scopes: Iterable[Scope] = (), *, days: float | None = None, replaces: str | None = None
     ) -> tuple[ApiKey, str]:
-        """Make a key.
+        """Create a key.
 
         Args:
-            name: whose key it is, or what for.
-            scopes: what it allows; what the replaced key allows, or everything, where there are none.
-            days: that it works; for good where None.
-            replaces: id of a key that stops working ``OVERLAP`` from now.
+            name: owner or purpose of the key.
+            scopes: permissions of the key; if empty, those of the replaced key, or all permissions.
+            days: lifetime of the key, days; None for a key that does not expire.
+            replaces: id of a key that expires ``OVERLAP`` from now, or earlier if its own end is earlier.
 
         Returns:
-            The key, and its secret, which is kept nowhere.
+            The key and its secret, which is not stored anywhere.
 
         Raises:
-            UsageError: it has no name, no key can have so many days, or there is no such key to replace.
+            UsageError: the name is empty, ``days`` is out of range, or there is no valid key to replace.
         """
         if not name.strip():
             raise UsageError("Name the key: whose it is, or what it is for.")
@@ -120,10 +120,10 @@ class ApiKeys:
         return key, secret
 
     def revoke(self, key_id: str) -> ApiKey:
-        """Have a key work no more, at once and for good.
+        """Revoke a key permanently, with immediate effect.
 
         Raises:
-            UsageError: there is no such key that still works.
+            UsageError: there is no valid key with this id.
         """
         with self._file.change() as keys:
             old = self._valid(key_id, keys)

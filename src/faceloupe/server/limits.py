@@ -1,19 +1,19 @@
-"""What one server accepts."""
+"""The limits of one server."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server accepts.
+    """The limits of one server.
 
     Attributes:
-        upload_bytes: of a file.
-        upload_s: seconds until its last byte.
-        work_s: seconds of one analysis.
-        videos: that are analyzed at once.
-        images: that are analyzed at once.
-        requests_per_minute: of one client; 0 does not limit them.
+        upload_bytes: maximum size of an uploaded file, bytes.
+        upload_s: maximum time to receive an upload, seconds.
+        work_s: maximum time of one analysis, seconds.
+        videos: number of videos analyzed at once.
+        images: number of images analyzed at once.
+        requests_per_minute: maximum number of requests of one client per minute; 0 means no limit.
     """
 
     upload_bytes: int = 1024**3

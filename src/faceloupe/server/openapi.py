@@ -1,4 +1,4 @@
-"""The description of the HTTP API (OpenAPI 3.1), made from its operations and the types of its answers."""
+"""The OpenAPI 3.1 document of the HTTP API, generated from its operations and the types of its answers."""
 
 import inspect
 from collections.abc import Iterable, Sequence
@@ -19,18 +19,18 @@ from faceloupe.server.uploads import FIELD
 
 JSON = "application/json"
 REPORT = "report"  # an answer that is the report of an image or of a video
-# OpenAPI and JSON Schema are JSON by nature: their keys are paths, statuses and names of types.
+# Plain JSON instead of typed structs: the keys of OpenAPI and JSON Schema are paths, statuses and type names.
 Json = dict[str, Any]
 _BINARY = {"type": "string", "format": "binary"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is not a problem.
+    """A successful answer.
 
     Attributes:
-        content: a type, ``REPORT``, or a media type; None where the answer has no body.
-        many: whether it is a list of that type.
+        content: a type, ``REPORT``, or a media type; None if the answer has no body.
+        many: whether the answer is a list of that type.
     """
 
     content: type[Struct] | type | str | None
@@ -39,16 +39,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A method of an address.
+    """An HTTP method of an address.
 
     Attributes:
-        handler: takes the request, its checked query and who sent it.
+        handler: takes the request, its checked query and the id of the client.
         summary: one sentence.
-        scope: that a key must have; None where none is needed.
-        query: type of what can be asked for.
-        upload: what the file of a multipart body is; None where the body is empty.
-        answers: by status.
-        refusals: statuses of the problems that are peculiar to it.
+        scope: scope that the key must have; None if no key is needed.
+        query: type of the query parameters.
+        upload: description of the file in a multipart body; None if the body is empty.
+        answers: status -> successful answer.
+        refusals: statuses of problems that only this operation has.
     """
 
     method: str
@@ -63,7 +63,7 @@ class Operation:
 
 
 def document(operations: Iterable[Operation]) -> Json:
-    """Return the description of the operations."""
+    """Return the OpenAPI document of the operations."""
     operations = tuple(operations)
     forms: set[type] = {ImageReport, VideoReport, RawScores, Problem}
     for operation in operations:

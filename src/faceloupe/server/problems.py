@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): one clear sentence, never a trace."""
+"""Errors as problem details (RFC 9457): one clear sentence, never a traceback."""
 
 import logging
 from http import HTTPStatus
@@ -22,13 +22,13 @@ _SENTENCES = {
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What went wrong.
+    """Problem details of a failed request.
 
     Attributes:
-        type: always ``about:blank``: the status says which kind of problem it is.
-        title: of the status.
-        status: of the answer.
-        detail: what was expected, what came, and what to do.
+        type: always ``about:blank``: the status tells the kind of problem.
+        title: phrase of the HTTP status.
+        status: HTTP status of the answer.
+        detail: what was expected, what was received, and what to do.
     """
 
     type: str
@@ -43,16 +43,16 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return Response(msgspec.json.encode(body), status, headers=headers, media_type=MEDIA_TYPE)
 
 
-async def of_http(_: Request, error: Exception) -> Response:
-    """Report what a handler or the router refused."""
+async def handle_http_error(_: Request, error: Exception) -> Response:
+    """Report a request that a handler or the router refused."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     detail = _SENTENCES[status] if error.detail == status.phrase and status in _SENTENCES else error.detail
     return problem(status, detail, dict(error.headers or {}))
 
 
-async def of_faceloupe(_: Request, error: Exception) -> Response:
-    """Report an error whose sentence is fit to be shown."""
+async def handle_faceloupe_error(_: Request, error: Exception) -> Response:
+    """Report an error whose message can be shown to users."""
     if isinstance(error, QueueFull):
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": RETRY_S})
     if isinstance(error, WeightsError):
@@ -60,10 +60,14 @@ async def of_faceloupe(_: Request, error: Exception) -> Response:
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
 
-async def of_anything(_: Request, error: Exception) -> Response:
-    """Report an error that nobody foresaw; the log has its trace."""
+async def handle_unexpected_error(_: Request, error: Exception) -> Response:
+    """Report an unexpected error; its traceback is only logged."""
     _LOG.error("A request failed", exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, _UNFORESEEN)
 
 
-HANDLERS = {HTTPException: of_http, FaceLoupeError: of_faceloupe, Exception: of_anything}
+HANDLERS = {
+    HTTPException: handle_http_error,
+    FaceLoupeError: handle_faceloupe_error,
+    Exception: handle_unexpected_error,
+}

@@ -1,4 +1,4 @@
-"""What the HTTP API answers and is asked, as types; ``/v1/openapi.json`` is made from them."""
+"""Types of the requests and answers of the HTTP API; ``/v1/openapi.json`` is generated from them."""
 
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,21 +10,21 @@ from faceloupe.config import EFFORTS
 from faceloupe.report.schema import Report, Share, json_text
 
 RAW = "raw"  # field of a report that carries ``RawScores``
-if TYPE_CHECKING:  # a type checker takes no names that are computed
+if TYPE_CHECKING:  # a type checker needs literal names
     Effort = str
 else:
     Effort = Literal[tuple(EFFORTS)]
 
 
 class AnalyzeQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a file is analyzed.
+    """Options of an analysis.
 
     Attributes:
-        effort: how much is computed for a score; that of the server where it is not given.
-        raw: add the logit and the probability before calibration to the report, as the field ``raw``.
-        explain: make heatmaps, which ``/v1/reports/{sha256}/pictures`` then lists.
-        embedded: analyze, in the place of the picture, a content that the file holds besides it: its number, from 1, in
-            the order of ``evidence.embedded`` in the report on the file.
+        effort: amount of computation per score; the effort of the server if not given.
+        raw: whether to add the logit and the probability before calibration to the report, as the field ``raw``.
+        explain: whether to compute heatmaps, which ``/v1/reports/{sha256}/pictures`` then lists.
+        embedded: number of an embedded content to analyze instead of the picture, from 1, in the order of
+            ``evidence.embedded`` in the report on the file.
     """
 
     effort: Effort | None = None
@@ -34,11 +34,11 @@ class AnalyzeQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing can be asked for in the query."""
+    """An empty query."""
 
 
 class RawFace(Struct, frozen=True):
-    """The network's word on one face or track before calibration; null where it was not scored."""
+    """Output of the network for one face or track before calibration; null if it was not scored."""
 
     id: int
     logit: float | None
@@ -46,12 +46,12 @@ class RawFace(Struct, frozen=True):
 
 
 class RawScores(Struct, frozen=True):
-    """The network's word before calibration: not a finding, and not comparable between models.
+    """Output of the network before calibration: not a finding, and not comparable between models.
 
     Attributes:
-        logit: of the decisive face.
+        logit: logit of the decisive face.
         probability: logistic function of the logit, 0..1.
-        faces: each face or track of the report.
+        faces: all faces or tracks of the report.
     """
 
     logit: float | None
@@ -60,14 +60,14 @@ class RawScores(Struct, frozen=True):
 
 
 class JobInfo(Struct, frozen=True, kw_only=True):
-    """Where a job stands.
+    """State of a job.
 
     Attributes:
-        stage: what is being done, for people.
-        share: of the work that is done, 0..1.
-        seconds_left: projected; null where it cannot be told yet.
-        result: the report, once the state is ``done``.
-        error: why it failed, one sentence, once the state is ``failed``.
+        stage: name of the current stage, for people.
+        share: share of the work done, 0..1.
+        seconds_left: estimated time left, seconds; null if not yet known.
+        result: the report, if the state is ``done``.
+        error: one sentence that says why the job failed, if the state is ``failed``.
     """
 
     id: str
@@ -80,18 +80,18 @@ class JobInfo(Struct, frozen=True, kw_only=True):
 
 
 class Queue(Struct, frozen=True):
-    """Jobs that are running or waiting."""
+    """Number of running and waiting jobs."""
 
     images: int
     videos: int
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """That the server runs.
+    """State of the running server.
 
     Attributes:
-        model: that scores where no effort is asked for.
-        weights: the server does not start without verified weights.
+        model: id of the model of the default effort.
+        weights: always ``verified``, because the server does not start otherwise.
     """
 
     status: Literal["ok"]
@@ -103,25 +103,25 @@ class Health(Struct, frozen=True, kw_only=True):
 
 
 class PictureList(Struct, frozen=True):
-    """Names of the pictures of a report, each at ``/v1/reports/{sha256}/pictures/{name}``."""
+    """Names of the pictures of a report; each picture is at ``/v1/reports/{sha256}/pictures/{name}``."""
 
     pictures: tuple[str, ...]
 
 
 class CheckedFinding(Struct, frozen=True):
-    """What one check of a bundle found, one sentence."""
+    """Result of one check of a bundle, as a sentence."""
 
     good: bool
     text: str
 
 
 class CheckedBundle(Struct, frozen=True):
-    """What the check of a bundle found.
+    """Results of all checks of a bundle.
 
     Attributes:
         good: whether every check passed.
-        key_sha256: fingerprint of the key in the bundle; null where none can be read.
-        not_checked: what was not checked, as an earlier check failed.
+        key_sha256: fingerprint of the key in the bundle; null if no key can be read.
+        not_checked: checks that were skipped because an earlier check failed, as sentences.
     """
 
     good: bool
@@ -131,14 +131,14 @@ class CheckedBundle(Struct, frozen=True):
 
 
 def report_text(report: Report, *, raw: bool) -> bytes:
-    """Return the text of a report, with the scores before calibration where they are asked for."""
+    """Return the text of a report, with the scores before calibration if ``raw`` is True."""
     if not raw:
         return report.to_json().encode()
     return json_text(report.to_builtins() | {RAW: msgspec.to_builtins(raw_scores(report))}).encode()
 
 
 def raw_scores(report: Report) -> RawScores:
-    """Return what the network said before calibration."""
+    """Return the outputs of the network before calibration."""
     faces = tuple(RawFace(face.id, face.raw_logit, _logistic(face.raw_logit)) for face in report.faces)
     logit = None if report.decisive is None else report.decisive.raw_logit
     return RawScores(logit, _logistic(logit), faces)

@@ -1,4 +1,4 @@
-"""Start the HTTP API: the weights are verified first, and others than this machine need a key."""
+"""Start the HTTP API: the weights are verified first, and other machines need a key."""
 
 import signal
 import socket
@@ -21,8 +21,8 @@ from faceloupe.server.service import Service
 from faceloupe.system import memory, temp
 from faceloupe.web.hosts import is_loopback
 
-_WAITING = 128  # connections that are not accepted yet
-_LEAVING_S = 5  # that requests under way are waited for at the end
+_WAITING = 128  # connections that are not yet accepted
+_SHUTDOWN_WAIT_S = 5  # that running requests may take at the end, seconds
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -48,8 +48,8 @@ def server(service: Service, keys: ApiKeys, *, needs_key: bool) -> uvicorn.Serve
 
     Args:
         service: does the work; it is closed with the server.
-        keys: that may be shown.
-        needs_key: whether a key is needed even as long as none was ever made.
+        keys: keys that are accepted.
+        needs_key: whether a key is needed even if none was ever created.
     """
     access = Access(keys, RateLimit(service.limits.requests_per_minute), needs_key=needs_key)
     config = uvicorn.Config(
@@ -63,24 +63,24 @@ def server(service: Service, keys: ApiKeys, *, needs_key: bool) -> uvicorn.Serve
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=_LEAVING_S,
+        timeout_graceful_shutdown=_SHUTDOWN_WAIT_S,
     )
     return uvicorn.Server(config)
 
 
 def serve(host: str, port: int, settings: Settings, limits: Limits, *, ready: Callable[[str], None]) -> None:
-    """Serve the API until the process is told to end.
+    """Serve the API until the process receives SIGINT or SIGTERM.
 
     Args:
         host: address to listen on.
-        port: to listen on; 0 takes a free one.
-        settings: of every analysis whose request names no effort.
-        limits: of every request.
+        port: port to listen on; 0 chooses a free port.
+        settings: settings of every analysis; a request may only override the effort.
+        limits: limits of the server.
         ready: called with the address of the API once requests are accepted.
 
     Raises:
-        UsageError: others could reach the address, and there is no key; or the port is taken.
-        WeightsError: the weights are not the verified ones.
+        UsageError: other machines could reach the address and there is no valid key, or the port is taken.
+        WeightsError: the weights are missing, or do not match their verified hashes.
     """
     keys = ApiKeys(data_folder())
     open_to_others = not is_loopback(host)
@@ -89,14 +89,14 @@ def serve(host: str, port: int, settings: Settings, limits: Limits, *, ready: Ca
             f"The API is not served on {host} without a key, as others can reach that address; "
             "make one with `faceloupe api key create NAME`."
         )
-    memory.hold()
+    memory.limit_allocator()
     use_one_network_thread()  # several requests at once share the cores
     temp.remove_leftovers()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the server stops first, then passes them on to these
+    for number in (signal.SIGINT, signal.SIGTERM):  # the server stops first, then calls these handlers
         signal.signal(number, _end)
     with listen(host, port) as listener:
         service = Service(Networks.load(settings), limits)
-        listener.listen(_WAITING)  # a client that comes from here on is answered
+        listener.listen(_WAITING)  # clients that connect from here on are answered
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{listener.getsockname()[1]}")
         server(service, keys, needs_key=open_to_others).run(sockets=[listener])

@@ -1,4 +1,4 @@
-"""What the HTTP API does: one pipeline, two queues, and recent reports, shared by all requests."""
+"""The work of the HTTP API: networks, two job queues and recent reports, shared by all requests."""
 
 import contextlib
 import threading
@@ -18,49 +18,49 @@ from faceloupe.models.listing import ListedModel, listed_models
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.server.limits import Limits
 from faceloupe.server.schema import AnalyzeQuery, CheckedBundle, CheckedFinding, report_text
-from faceloupe.server.uploads import Pending, Upload
+from faceloupe.server.uploads import PendingBytes, Upload
 from faceloupe.system import temp
 from faceloupe.types import Cancel, Progress
 from faceloupe.web.jobs import Job, JobQueue, State, Work
 from faceloupe.web.recent import Recent, analysis_bytes
 
-_REPORTS_BYTES = 256 * 1024 * 1024  # of the pixels of all recent analyses
+_REPORTS_BYTES = 256 * 1024 * 1024  # for the pixels of all recent analyses
 _WAITING_IMAGES, _WAITING_IMAGES_EACH = 64, 32
-_PENDING_UPLOADS = 4  # of the largest size that may be under way or wait
+_PENDING_UPLOADS = 4  # uploads of the largest size that may be in transfer or waiting
 
 
 class Service:
-    """Analyzes what was uploaded. Any thread may call it."""
+    """The analysis of uploads. All threads may call it."""
 
     def __init__(self, networks: Networks, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Start with empty queues.
 
         Args:
-            networks: of the effort that is used where none is asked for.
-            limits: of every request.
-            clock: seconds, steady.
+            networks: networks of the default effort.
+            limits: limits of the server.
+            clock: monotonic clock, seconds.
         """
         self.networks, self.limits, self.folder = networks, limits, temp.folder("api")
         self.images = JobQueue(threads=limits.images, capacity=_WAITING_IMAGES, capacity_each=_WAITING_IMAGES_EACH)
         self.videos = JobQueue(threads=limits.videos)
-        self.pending = Pending(_PENDING_UPLOADS * limits.upload_bytes)
+        self.pending = PendingBytes(_PENDING_UPLOADS * limits.upload_bytes)
         self._clock, self._loading = clock, threading.Lock()
         self._loaded = {networks.settings.model_id: networks}
         self._models: list[ListedModel] | None = None
         self._recent: Recent[tuple[str, str], ReportedAnalysis] = Recent(analysis_bytes, _REPORTS_BYTES)
 
     def open_embedded(self, upload: Upload, number: int, owner: str) -> Job:
-        """Queue the opening of what an upload holds besides its picture; the result is an ``EvidenceFile``.
+        """Queue the extraction of a content embedded in an upload; the job's result is an ``EvidenceFile``.
 
-        It is a job of its own, as the file has to be parsed: no client can have more of that done than of other work.
+        It is a job because the file has to be parsed, which must be limited per client like other work.
 
         Args:
-            upload: removed where the job does not end well.
-            number: of the content, from 1.
-            owner: who asked for it.
+            upload: the upload; removed unless the job succeeds.
+            number: number of the content, from 1.
+            owner: id of the client.
 
         Raises:
-            QueueFull: too many jobs wait already; the upload is removed.
+            QueueFull: too many jobs are waiting; the upload is removed.
         """
         settings = self.networks.settings
 
@@ -74,17 +74,19 @@ class Service:
     def submit(
         self, upload: Upload, query: AnalyzeQuery, owner: str, *, evidence_file: EvidenceFile | None = None
     ) -> Job:
-        """Queue the analysis of an upload, which is removed when it is over; the result is the text of the report.
+        """Queue the analysis of an upload; the job's result is the text of the report.
+
+        The upload is removed when the job ends.
 
         Args:
-            upload: the file.
-            query: how it is analyzed.
-            owner: who asked for it.
-            evidence_file: what is analyzed, where it is something that was opened within the upload.
+            upload: the uploaded file.
+            query: options of the analysis.
+            owner: id of the client.
+            evidence_file: embedded content of the upload to analyze instead of the upload itself.
 
         Raises:
             EvidenceError: the upload cannot be read; it is removed.
-            QueueFull: too many jobs wait already; likewise.
+            QueueFull: too many jobs are waiting; the upload is removed.
         """
         with _removed_on_error(upload):
             opened = evidence_file or upload.open(self.networks.settings.max_bytes)
@@ -94,33 +96,35 @@ class Service:
         return job
 
     def job(self, job_id: str, owner: str) -> Job | None:
-        """Return a client's job, as long as it is remembered."""
+        """Return a client's job on a video; None if there is none or it has been forgotten."""
         job = self.videos.get(job_id)
         return job if job is not None and job.owner == owner else None
 
     def check(self, upload: Upload, owner: str) -> Job:
-        """Queue the check of a bundle, which is removed when it is over; the result is a ``CheckedBundle``.
+        """Queue the check of a bundle; the job's result is a ``CheckedBundle``.
+
+        The upload is removed when the job ends.
 
         Raises:
-            QueueFull: too many jobs wait already; the upload is removed.
+            QueueFull: too many jobs are waiting; the upload is removed.
         """
         job = self._queued(self.images, upload, upload.name, partial(self._check, upload), owner)
         job.on_end(upload.remove)
         return job
 
     def report(self, sha256: str, owner: str) -> ReportedAnalysis | None:
-        """Return the last report on a file that a client uploaded, as long as it is in memory."""
+        """Return the latest analysis of a file that a client uploaded; None if it is not in memory."""
         return self._recent.get((owner, sha256))
 
     def models(self) -> list[ListedModel]:
-        """Return the models that are here; their weights are checked at the first call."""
+        """Return the installed models; their weights are checked at the first call."""
         with self._loading:
             if self._models is None:
                 self._models = listed_models(weights_folder())
             return self._models
 
     def close(self) -> None:
-        """Cancel everything."""
+        """Cancel all jobs."""
         self.images.close()
         self.videos.close()
 
@@ -133,7 +137,7 @@ class Service:
         settings = own if query.effort is None else replace(own, effort=query.effort, model="")
         with self._loading:
             if settings.model_id not in self._loaded:
-                # Networks follow from the model alone, and every report states the settings that it was made with.
+                # Networks depend only on the model. The effort is set below, because reports state it.
                 networks = Networks.load(replace(settings, effort=DEFAULT_EFFORT, model=settings.model_id))
                 self._loaded[settings.model_id] = networks
             return replace(self._loaded[settings.model_id], settings=settings)
@@ -173,7 +177,7 @@ def _removed_on_error(upload: Upload) -> Iterator[None]:
 
 
 class _Watch:
-    """Ends work that takes too long; the error says that, and not that somebody cancelled it."""
+    """A time limit for work; at the limit, ``UsageError`` replaces ``Cancelled`` and states the cause."""
 
     def __init__(self, most_s: float, cancel: Cancel, clock: Callable[[], float]) -> None:
         self._most_s, self._cancel, self._clock = most_s, cancel, clock

@@ -1,4 +1,4 @@
-"""Uploads: streamed to a file without a name that anyone chose, within limits of size and time, and always removed."""
+"""Uploads: streamed to a temporary file with a random name, limited in size and time, and always removed."""
 
 import asyncio
 import shutil
@@ -19,27 +19,27 @@ from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable
 from faceloupe.server.problems import RETRY_S
 
 FIELD = "file"
-_FRAME_BYTES = 64 * 1024  # of a body besides its file: the lines around it
+_MULTIPART_OVERHEAD_BYTES = 64 * 1024  # allowance for the parts of a body around its file
 _BOUNDARY_BYTES = 70  # RFC 2046
 _FORM = f"Send the file as the field `{FIELD}` of a multipart/form-data body, for example `curl -F {FIELD}=@photo.jpg`."
 
 
-class Pending:
-    """Bytes of all uploads that are under way or not analyzed yet; any thread may count them."""
+class PendingBytes:
+    """The number of bytes of all uploads in transfer or not yet analyzed. All threads may use it."""
 
     def __init__(self, most: int) -> None:
-        """Start with none.
+        """Start at zero.
 
         Args:
-            most: bytes that are accepted.
+            most: maximum number of bytes.
         """
         self._most, self._bytes, self._lock = most, 0, threading.Lock()
 
     def add(self, count: int) -> None:
-        """Count bytes that came.
+        """Count received bytes.
 
         Raises:
-            HTTPException: they are too many; they are not counted.
+            HTTPException: the maximum would be exceeded; the bytes are not counted.
         """
         with self._lock:
             if self._bytes + count > self._most:
@@ -48,68 +48,69 @@ class Pending:
             self._bytes += count
 
     def release(self, count: int) -> None:
-        """Bytes that were counted are gone."""
+        """Subtract bytes that were counted before."""
         with self._lock:
             self._bytes -= count
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that was received whole.
+    """A file that was received completely.
 
     Attributes:
-        path: where it lies, in a folder of this process.
-        name: that the client gave it, fit to be shown; nothing on this machine is named so.
-        size_bytes: of the request that brought it.
-        pending: counts them as long as the file lies there.
+        path: path of the file, in a folder of this process.
+        name: printable form of the name that the client gave; it is never used as a path.
+        size_bytes: size of the body of the request, bytes.
+        pending: counts these bytes until the file is removed.
     """
 
     path: Path
     name: str
     size_bytes: int
-    pending: Pending
+    pending: PendingBytes
     _release_once: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def open(self, max_bytes: int) -> EvidenceFile:
-        """Hash the file, see ``open_evidence``; its name in the report is the client's."""
+        """Hash the file, see ``open_evidence``; the report will show the name that the client gave."""
         evidence_file = open_evidence(self.path, max_bytes=max_bytes)
         return replace(evidence_file, evidence=replace(evidence_file.evidence, name=self.name))
 
     def remove(self) -> None:
-        """Remove the file; twice is once."""
+        """Remove the file; further calls have no effect."""
         try:
-            self.path.unlink(missing_ok=True)  # a cleaner of temporary files may have come first
-        finally:  # also where it cannot be removed: its bytes would be held against other uploads for ever
+            self.path.unlink(missing_ok=True)  # a cleaner of temporary files may have removed it
+        finally:  # even if removal fails, or its bytes would count against other uploads forever
             if self._release_once.acquire(blocking=False):
                 self.pending.release(self.size_bytes)
 
 
-async def receive(request: Request, folder: Path, pending: Pending, *, max_bytes: int, max_s: float) -> Upload:
+async def receive(request: Request, folder: Path, pending: PendingBytes, *, max_bytes: int, max_s: float) -> Upload:
     """Receive the one file of a multipart request.
 
-    A refused request does not close its connection: bytes that are still on their way would make the operating system
-    reset it, and the client would lose the answer. The server drops them for as long as it waits for the next request.
+    A refused request does not close its connection: bytes still in transit would make the operating system reset it,
+    and the client would lose the answer. The server discards such bytes while it waits for the next request.
 
     Args:
-        request: whose body was not read yet.
-        folder: to put it into.
-        pending: counts it.
-        max_bytes: of the file.
-        max_s: seconds until its last byte.
+        request: request whose body has not been read.
+        folder: folder for the file.
+        pending: counter for the bytes of the body.
+        max_bytes: maximum size of the file, bytes.
+        max_s: maximum time to receive the body, seconds.
 
     Returns:
-        The file; whoever asked for it removes it.
+        The file; the caller must remove it.
 
     Raises:
-        HTTPException: the request is not one file, or too large or too slow, or too many bytes are pending.
-        ClientDisconnect: it was broken off.
+        HTTPException: the request does not contain exactly one file, is too large or too slow, or too many bytes are
+            pending.
+        ClientDisconnect: the client closed the connection.
     """
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     if media_type.strip().lower() != "multipart/form-data":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, _FORM)
     if len(parameters) > 4 * _BOUNDARY_BYTES:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "The boundary of the multipart body is too long.")
-    most = max_bytes + _FRAME_BYTES
+    most = max_bytes + _MULTIPART_OVERHEAD_BYTES
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared[:20]) > most:
         raise _too_large(max_bytes)
@@ -127,19 +128,19 @@ async def receive(request: Request, folder: Path, pending: Pending, *, max_bytes
     except TimeoutError:
         detail = f"The upload was not complete after {max_s:g} s."
         raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail) from None
-    except (MultiPartException, ValueError, AssertionError):  # whatever the parser makes of a hostile body
+    except (MultiPartException, ValueError, AssertionError):  # errors of the parser on a hostile body
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"The body cannot be read. {_FORM}") from None
     finally:
-        for file in parser._files_to_close_on_error:  # all that it made: one whose end never came is in no form
+        for file in parser._files_to_close_on_error:  # includes an incomplete file, which is in no form
             file.close()
         if received is None:
             pending.release(body.size_bytes)
 
 
 class _Body:
-    """The body of a request, whose bytes are counted as they come."""
+    """The body of a request, whose bytes are counted as they are received."""
 
-    def __init__(self, request: Request, most: int, max_bytes: int, pending: Pending) -> None:
+    def __init__(self, request: Request, most: int, max_bytes: int, pending: PendingBytes) -> None:
         self._request, self._most, self._max_bytes, self._pending = request, most, max_bytes, pending
         self.size_bytes = 0
 

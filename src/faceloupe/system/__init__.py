@@ -1,1 +1,1 @@
-"""What the operating system gives: files, memory and logging."""
+"""Services of the operating system: files, memory and logging."""

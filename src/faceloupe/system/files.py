@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and tell whether a process still runs."""
+"""Atomic writing of files, and a check whether a process is running."""
 
 import errno
 import os
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""Errors of file systems without hard links, such as those of memory sticks."""
+"""Error numbers that file systems without hard links return, such as the file systems of memory sticks."""
 
 
 @contextmanager
 def _temporary(path: Path, mode: int) -> Iterator[Path]:
-    """Make an empty temporary file beside ``path``, and remove it at the end if it is still there."""
+    """Create an empty temporary file beside ``path``, and remove it at the end if it still exists."""
     temporary = path.with_name(f".faceloupe-{secrets.token_hex(8)}")
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
     try:
@@ -24,10 +24,11 @@ def _temporary(path: Path, mode: int) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Have a file written whole or not at all; it replaces what has the name.
+    """Write a file completely or not at all, replacing an existing file of that name.
 
     Yields:
-        An empty temporary file in the same folder, to be filled. When the block ends well, it takes the name ``path``.
+        An empty temporary file in the same folder, to be filled. If the block succeeds, the file is renamed to
+            ``path``.
 
     Raises:
         OSError: the folder cannot be written, or is full.
@@ -39,17 +40,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def creating(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
-    """Have a file written whole or not at all, where there is none; nothing is ever replaced.
+    """Write a new file completely or not at all; an existing file is never replaced.
 
     Args:
-        path: of the file.
-        mode: its permissions, of which the umask takes some away.
+        path: path of the file.
+        mode: permissions of the file, before the umask is applied.
 
     Yields:
-        An empty temporary file in the same folder, to be filled. When the block ends well, it takes the name ``path``.
+        An empty temporary file in the same folder, to be filled. If the block succeeds, the file is renamed to
+            ``path``.
 
     Raises:
-        FileExistsError: something has the name by then.
+        FileExistsError: ``path`` exists when the block ends.
         OSError: the folder cannot be written, or is full.
     """
     with _temporary(path, mode) as temporary:
@@ -59,7 +61,7 @@ def creating(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
         except OSError as problem:
             if problem.errno not in NO_LINKS:
                 raise
-            path.open("xb").close()  # the name is ours from here on
+            path.open("xb").close()  # reserves the name
             try:
                 temporary.replace(path)
             except BaseException:
@@ -68,7 +70,7 @@ def creating(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
 
 
 def process_runs(process: int) -> bool:
-    """Whether a process of this machine runs; True where that is not known."""
+    """Return whether a process of this machine is running; True if this is not known."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

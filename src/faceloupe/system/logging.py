@@ -1,7 +1,8 @@
-"""The log: full traces for whoever maintains the installation, and nothing of the evidence or of any secret.
+"""The log: full traces for the maintainer of the installation, without evidence and without secrets.
 
-Evidence is named by its SHA-256. An exception's own words are left out, as they may quote a file, a path or a key: its
-type and the places in the code stay. The log is kept in the data folder, and what is old is deleted.
+Evidence is identified by its SHA-256. Exception messages are left out, because they may quote a file, a path or a key;
+the types of exceptions and the code locations are kept. The log is stored in the data folder, and old log files are
+deleted.
 """
 
 import copy
@@ -17,14 +18,14 @@ from filelock import FileLock
 
 from faceloupe.config import data_folder, private_folder
 
-_BYTES, _KEPT = 1_000_000, 5  # of one file, and older files
-_WAIT_S = 2.0  # for another process that writes; a record is lost rather than work held up
-_LOGGED = ("faceloupe", "streamlit.error_util")  # the latter tells what a page did not foresee
+_BYTES, _KEPT = 1_000_000, 5  # size of a file, and number of older files
+_WAIT_S = 2.0  # for another writing process; then the record is dropped, so that the work goes on
+_LOGGED = ("faceloupe", "streamlit.error_util")  # the second logs unexpected errors of a page
 _TRACE_FRAMES = 40
 
 
 def trace(problem: BaseException | None) -> str:
-    """Where an exception, and what caused it, was raised, and of what types they are; without their words."""
+    """Return the types of an exception and its causes, and the code locations, without the exception messages."""
     parts: list[str] = []
     seen: set[int] = set()
     while problem is not None and id(problem) not in seen:
@@ -37,8 +38,8 @@ def trace(problem: BaseException | None) -> str:
     return " | ".join(parts)
 
 
-class _Wordless(logging.Formatter):
-    """One line a record, and exceptions without their words."""
+class _RedactingFormatter(logging.Formatter):
+    """Formatter that writes one line per record, and exceptions without their messages."""
 
     def formatException(
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -47,26 +48,27 @@ class _Wordless(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         own = copy.copy(record)
-        own.exc_text = None  # what another handler made of it
+        own.exc_text = None  # cached by another handler
         return super().format(own).replace("\n", " | ")
 
 
-class _Quiet(RotatingFileHandler):
-    """A log that makes its folder when there is something to tell, and that stops no work where it cannot.
+class _SharedLogHandler(RotatingFileHandler):
+    """Log handler that creates its folder at the first record, and that never stops the work if it cannot write.
 
-    Several processes may write to one file: one at a time, and what another has put away is left there.
+    Several processes may write to one file, one at a time. If another process has rotated the file, the new file is
+    opened.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             private_folder(Path(self.baseFilename).parent)
             with FileLock(f"{self.baseFilename}.lock", timeout=_WAIT_S):
-                self._leave_what_was_put_away()
+                self._reopen_if_rotated()
                 super().emit(record)
-        except Exception:  # noqa: BLE001 - as all handlers do
+        except Exception:  # noqa: BLE001 - as in all handlers
             self.handleError(record)
 
-    def _leave_what_was_put_away(self) -> None:
+    def _reopen_if_rotated(self) -> None:
         if self.stream is None:
             return
         path = Path(self.baseFilename)
@@ -83,20 +85,20 @@ class _Quiet(RotatingFileHandler):
 
 
 def log_handler(name: str) -> logging.Handler:
-    """Return a handler that keeps ``log/NAME.log`` in the data folder."""
+    """Return a handler that writes ``log/NAME.log`` in the data folder."""
     path = data_folder() / "log" / f"{name}.log"
-    handler = _Quiet(path, maxBytes=_BYTES, backupCount=_KEPT, delay=True, encoding="utf-8")
-    handler.setFormatter(_Wordless("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
+    handler = _SharedLogHandler(path, maxBytes=_BYTES, backupCount=_KEPT, delay=True, encoding="utf-8")
+    handler.setFormatter(_RedactingFormatter("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
     return handler
 
 
 def keep_log(name: str) -> None:
-    """Have the log of this process kept in the data folder, and not shown on the terminal.
+    """Write the log of this process to the data folder, and not to the terminal.
 
     Args:
-        name: of the file, which processes of one kind share.
+        name: name of the file, which processes of one kind share.
     """
-    if not any(isinstance(existing, _Quiet) for existing in logging.getLogger(_LOGGED[0]).handlers):
+    if not any(isinstance(existing, _SharedLogHandler) for existing in logging.getLogger(_LOGGED[0]).handlers):
         handler = log_handler(name)
         for logged in _LOGGED:
             logging.getLogger(logged).addHandler(handler)

@@ -1,4 +1,4 @@
-"""Lists of records in one private JSON file each, such as API keys and people with a password."""
+"""Private JSON files that hold a list of records each, such as API keys and people with a password."""
 
 import os
 import threading
@@ -18,25 +18,25 @@ Record = TypeVar("Record")
 
 
 class RecordFile(Generic[Record]):
-    """A list of records in a JSON file that its owner alone may read.
+    """A list of records in a JSON file that only its owner may read.
 
-    Any thread and any process may change it, one at a time; the others see the change at once.
+    Any thread and any process may change it, one at a time; the others see the change immediately.
     """
 
     def __init__(self, path: Path, decoder: msgspec.json.Decoder[tuple[Record, ...]], *, title: str) -> None:
-        """Name the file; neither it nor its folder need exist.
+        """Set the path of the file; neither the file nor its folder needs to exist.
 
         Args:
-            path: of the file.
-            decoder: reads its content.
-            title: the records as error messages call them, such as "API keys".
+            path: path of the file.
+            decoder: decoder of the file content.
+            title: name of the records in error messages, such as "API keys".
         """
         self._path, self._decoder, self._title = path, decoder, title
         self._lock = threading.Lock()
         self._last_read: tuple[tuple[int, int, int] | None, tuple[Record, ...]] = (None, ())
 
     def read(self) -> tuple[Record, ...]:
-        """Return the records in the order of the file; none where there is no file.
+        """Return the records in file order; empty if there is no file.
 
         Raises:
             UsageError: the file cannot be read or is damaged.
@@ -57,10 +57,10 @@ class RecordFile(Generic[Record]):
 
     @contextmanager
     def change(self) -> Iterator[list[Record]]:
-        """Have the records changed while nobody else changes them.
+        """Change the records while no other thread or process can change them.
 
         Yields:
-            The records, to be changed in place. When the block ends well, they are written; else nothing is.
+            The records, to be changed in place. They are written only if the block succeeds.
 
         Raises:
             UsageError: the file is damaged, or cannot be read or written.

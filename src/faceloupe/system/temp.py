@@ -1,4 +1,4 @@
-"""Temporary folders, and letting go of those that a killed process left."""
+"""Temporary folders, and removal of those left by killed processes."""
 
 import atexit
 import contextlib
@@ -11,23 +11,23 @@ from faceloupe.system.files import process_runs
 
 
 def prefix(purpose: str) -> str:
-    """Return what the name of a temporary folder of this process begins with.
+    """Return the start of the names of this process's temporary folders.
 
     Args:
-        purpose: one word, for whoever finds it.
+        purpose: one word that explains the folder to whoever finds it.
     """
     return f"faceloupe-{purpose}-{os.getpid()}-"
 
 
 def folder(purpose: str) -> Path:
-    """Return a new temporary folder, which goes when this process ends."""
+    """Create a temporary folder, which is removed when this process ends, and return its path."""
     path = Path(tempfile.mkdtemp(prefix=prefix(purpose)))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
 
 
 def remove_leftovers() -> list[str]:
-    """Delete what processes of this user left that are gone; the names."""
+    """Delete the temporary folders of this user's ended processes, and return the names of the folders."""
     removed = []
     for path in Path(tempfile.gettempdir()).glob("faceloupe-*"):
         parts = path.name.split("-")

@@ -1,11 +1,11 @@
-"""The stages of the training pipeline, each a small command: ``python -m faceloupe.training STAGE``.
+"""Run the stages of the training pipeline, one command each: ``python -m faceloupe.training STAGE``.
 
     ingest -> prepare -> train -> calibrate -> evaluate -> register
-    snapshots -> gather -> regions -> features, and encoder: the large material, as the expert's encoder sees it
-    corefeatures -> core: the same material as the core's trunk sees it, and the core's classifier
-    others -> heads: what other networks say of it, and the expert's heads
+    snapshots -> gather -> regions -> features, and encoder: the large material and its features from the encoder
+    corefeatures -> core: features of the same material from the core's trunk, and the core's classifier
+    others -> heads: scores of other networks for comparison, and the expert's heads
 
-``dvc.yaml`` strings them together; ``left_out`` and ``faults`` are studies beside them.
+``dvc.yaml`` connects them; ``left_out`` and ``faults`` are separate studies.
 """
 
 import argparse
@@ -150,7 +150,7 @@ def _extract(
     kinds: Sequence["Kind"],
     named: dict[str, Any],
 ) -> None:
-    """Fill a cache with what a network says of the views of the material; ``named`` goes to ``features.extract``."""
+    """Fill a cache with a network's features of the material's views; ``named`` goes to ``features.extract``."""
     from faceloupe.training import features, material, regions, settings  # here: other stages start without torch
 
     def report(treatment: str, done: int, of: int) -> None:

@@ -1,7 +1,7 @@
-"""Augmentation that takes away what gives a source away: sharpness, JPEG quality, resolution, framing, color.
+"""Augmentation of the traits that identify a source: sharpness, JPEG quality, resolution, framing, color.
 
-Every random choice is drawn into a ``Recipe`` first and then applied, so that a fake and its pristine counterpart can
-be given the very same treatment: what then differs between the two is the manipulation.
+A network must not learn these traits. All random choices are drawn into a ``Recipe`` first and then applied. A fake and
+its pristine counterpart can therefore get the same treatment, so that only the manipulation differs between them.
 """
 
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ _RESAMPLING = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANC
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One draw of the augmentation; shares are of the crop's side.
+    """Parameters drawn for one augmentation; shares are relative to the side of the crop unless stated otherwise.
 
     Attributes:
-        zoom: factor on the crop margin.
-        shift: of the crop's center, x and y, as a share of the face box's sides.
+        zoom: factor applied to the crop margin.
+        shift: displacement of the crop's center in x and y, as a share of the face box's width and height.
         turn: rotation in the picture's plane, degrees.
-        flip: mirror left to right.
-        working_px: side at which the degradations are applied; below the input size, detail is lost for good.
-        resampling: OpenCV interpolation that brings the crop to ``working_px``.
-        blur_sigma: Gaussian, pixels; 0 for none. Negative: unsharp mask of that strength.
-        noise_std: Gaussian, gray levels; 0 for none.
+        flip: whether to mirror left to right.
+        working_px: side at which the degradations are applied, pixels; below the input size, detail is lost for good.
+        resampling: OpenCV interpolation that resizes the crop to ``working_px``.
+        blur_sigma: sigma of the Gaussian blur, pixels; 0 for none; negative: strength of an unsharp mask.
+        noise_std: standard deviation of the Gaussian noise, gray levels; 0 for none.
         jpeg: qualities of the recompressions, in order; empty for none.
-        gain, offset: per channel, contrast and brightness in 0..255.
-        gamma: exponent.
-        saturation: 0 gray .. 1 as it is .. above 1 stronger.
-        hole: x, y, width, height of a rectangle that is blanked, as shares; None for none.
-        seed: of the noise.
+        gain, offset: contrast of each channel, and brightness added to all channels, on the 0..255 scale.
+        gamma: exponent of the tone curve.
+        saturation: 0 is gray, 1 leaves the colors unchanged, above 1 is stronger.
+        hole: x, y, width and height of a blanked rectangle, as shares; None for none.
+        seed: seed of the noise.
     """
 
     zoom: float
@@ -98,17 +98,17 @@ def _color(crop: np.ndarray, recipe: Recipe) -> np.ndarray:
 
 
 def apply(rgb: np.ndarray, box: Box, recipe: Recipe, contract: InputContract, size: int) -> np.ndarray:
-    """Cut a face and treat it by a recipe.
+    """Cut out a face and apply a recipe to it.
 
     Args:
         rgb: (H, W, 3) uint8 RGB picture.
-        box: of the face, pixels.
-        recipe: see there.
-        contract: gives the crop margin that the recipe varies.
+        box: face box, pixels.
+        recipe: the augmentation to apply.
+        contract: gives the crop margin, which ``recipe.zoom`` multiplies.
         size: side of the result, pixels.
 
     Returns:
-        (size, size, 3) uint8 RGB.
+        (size, size, 3) uint8 RGB crop.
     """
     height, width = rgb.shape[:2]
     dx, dy = recipe.shift[0] * box.width, recipe.shift[1] * box.height

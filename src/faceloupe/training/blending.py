@@ -1,11 +1,11 @@
-"""Made-up manipulations of authentic faces, with the mask of what was changed.
+"""Synthetic manipulations of authentic faces, with masks of the changed pixels.
 
 Self-blended images (Shiohara and Yamasaki 2022, "Detecting Deepfakes with Self-Blended Images"): a face is blended with
-a slightly changed copy of itself, so that the seam, the color and the sharpness differ, and nothing else. Where a donor
-is given, it is another person's face laid over the landmarks, as an old face swap does it.
+a slightly changed copy of itself, so that only the seam, the color and the sharpness differ. If a donor is given,
+another person's face is warped onto the landmarks instead, as early face swaps did.
 
-The outline of the face and of its parts is that of a mean face, fitted to the five landmarks of the face finder; its
-unit is the distance between the eyes, its origin halfway between them.
+The outlines of the face and its parts come from a mean face that is fitted to the five landmarks of the face finder.
+Its unit is the distance between the eyes, and its origin lies halfway between them.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ import numpy as np
 
 from faceloupe.types import Box
 
-REGION_MARGIN = 1.6  # side of the region that is worked on, in longer sides of the face box
-REGION_MAX_PX = 320  # a larger region is shrunk first: no input of a network shows more detail
-# Eyes, nose, corners of the mouth: the usual template of face recognition (ArcFace, Deng et al. 2019), in that unit.
+REGION_MARGIN = 1.6  # side of the processed region, divided by the longer side of the face box
+REGION_MAX_PX = 320  # larger regions are shrunk first: no network input shows more detail
+# Eyes, nose and corners of the mouth: the usual template of face recognition (ArcFace, Deng et al. 2019), in that unit.
 _LANDMARKS = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, 0.57], [-0.41, 1.155], [0.42, 1.155]])
 _JAW = [(1.12, 0.1), (1.08, 0.6), (0.97, 1.1), (0.75, 1.52), (0.4, 1.82), (0.0, 1.92)]
 _JAW += [(-x, y) for x, y in reversed(_JAW[:-1])]
@@ -29,7 +29,7 @@ def _ellipse(x: float, y: float, across: float, down: float) -> list[tuple[float
     return [(x + across * np.cos(a), y + down * np.sin(a)) for a in angles]
 
 
-# Name -> its polygons, and how often it is drawn. Parts stand for reenactment (mouth) and for composites (eyes, nose).
+# Name -> polygons, and probability of being drawn. The mouth stands for reenactment, eyes and nose for composites.
 _PARTS: dict[str, tuple[list[list[tuple[float, float]]], float]] = {
     "face": ([_BROWS + _JAW], 0.52),
     "face and forehead": ([[(-0.95, -0.7), (-0.5, -1.05), (0.5, -1.05), (0.95, -0.7), *_JAW]], 0.12),
@@ -39,9 +39,9 @@ _PARTS: dict[str, tuple[list[list[tuple[float, float]]], float]] = {
     "nose": ([_ellipse(0.0, 0.4, 0.36, 0.48)], 0.06),
 }
 _STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
-_COVERED = (0.01, 0.75)  # share of the region that a mask may cover: without a border inside there is nothing to see
+_COVERED = (0.01, 0.75)  # allowed share of the region under a mask; the seam must lie inside the region to be visible
 _ATTEMPTS = 6
-_DISTORTION = 1.6  # a donor in another pose is not laid over: its longer axis would be stretched more than this
+_DISTORTION = 1.6  # largest ratio of the two scales of a donor's warp; a donor in another pose needs a larger one
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Region:
 
     Attributes:
         rgb: (H, W, 3) uint8.
-        box: of the face, pixels of ``rgb``.
+        box: face box, pixels of ``rgb``.
         landmarks: (5, 2) float64, pixels of ``rgb``.
     """
 
@@ -60,11 +60,11 @@ class Region:
 
 
 def region(rgb: np.ndarray, box: Box, landmarks: tuple[float, ...]) -> Region:
-    """Cut out what blending works on.
+    """Cut out the region of a face for blending, shrunk to at most ``REGION_MAX_PX``.
 
     Args:
         rgb: (H, W, 3) uint8 picture.
-        box: of the face, pixels of the picture.
+        box: face box, pixels of the picture.
         landmarks: ten numbers, x and y of the five landmarks.
     """
     x0, y0, x1, y1 = _bounds(rgb, box)
@@ -76,7 +76,7 @@ def region(rgb: np.ndarray, box: Box, landmarks: tuple[float, ...]) -> Region:
 
 
 def _bounds(rgb: np.ndarray, box: Box) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the region of a face, pixels of the picture."""
+    """Return left, top, right and bottom of the region of a face, pixels of the picture."""
     height, width = rgb.shape[:2]
     half = REGION_MARGIN * max(box.width, box.height) / 2
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
@@ -87,25 +87,25 @@ def _bounds(rgb: np.ndarray, box: Box) -> tuple[int, int, int, int]:
 def _placed(
     part: np.ndarray, box: Box, landmarks: tuple[float, ...], corner: tuple[int, int], scale: float = 1.0
 ) -> Region:
-    """Return a region from its pixels, whose top left corner is at ``corner`` of the picture before scaling."""
+    """Return a region made of ``part``; ``corner`` is its top left corner in the picture, before scaling."""
     corners = [(value - offset) * scale for value, offset in zip(box.corners, (*corner, *corner), strict=True)]
     return Region(part, Box(*corners), (np.array(landmarks).reshape(5, 2) - corner) * scale)
 
 
 def _unit(face: Region) -> float:
-    """Distance between the eyes, pixels."""
+    """Return the distance between the eyes, pixels, at least 4."""
     return max(float(np.linalg.norm(face.landmarks[1] - face.landmarks[0])), 4.0)
 
 
 def _affine(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least-squares affine map, (2, 3), that takes (N, 2) source points to target points."""
+    """Return the (2, 3) least-squares affine map from (N, 2) source points to target points."""
     known = np.hstack([source, np.ones((len(source), 1))])
     solution: np.ndarray = np.linalg.lstsq(known, target, rcond=None)[0]
     return solution.T
 
 
 def _mask(random: np.random.Generator, face: Region) -> np.ndarray:
-    """(H, W) float32 in 0..1: how much of each pixel is replaced."""
+    """Draw a mask, (H, W) float32 in 0..1: the share of each pixel that is replaced."""
     names = list(_PARTS)
     shares = np.array([_PARTS[name][1] for name in names])
     fit = _affine(_LANDMARKS, face.landmarks)
@@ -127,7 +127,7 @@ def _mask(random: np.random.Generator, face: Region) -> np.ndarray:
 
 
 def _change(random: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
-    """Another color, another sharpness, or both."""
+    """Return a copy with a random change of color, sharpness, or both."""
     changed: np.ndarray = rgb.astype(np.float32)
     if random.random() < 0.6:
         changed += random.uniform(-18.0, 18.0, 3).astype(np.float32)
@@ -156,7 +156,7 @@ def _change(random: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
 
 
 def _moved(random: np.random.Generator, rgb: np.ndarray, unit: float) -> np.ndarray:
-    """Return a copy that is slightly displaced, scaled and bent, so that the landmarks no longer meet."""
+    """Return a copy that is slightly shifted, scaled and bent, so that the landmarks no longer line up."""
     height, width = rgb.shape[:2]
     scale, turn = random.uniform(0.95, 1.05), random.uniform(-2.0, 2.0)
     matrix: np.ndarray = cv2.getRotationMatrix2D((width / 2, height / 2), turn, scale)
@@ -170,7 +170,7 @@ def _moved(random: np.random.Generator, rgb: np.ndarray, unit: float) -> np.ndar
 
 
 def _donated(face: Region, donor: Region, fit: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lay the donor's face over this one in its colors; return it, and the mask without what the donor lacks."""
+    """Warp the donor's face onto this one and match its colors; return it, and the mask where the donor has pixels."""
     height, width = face.rgb.shape[:2]
     laid = cv2.warpAffine(donor.rgb, fit, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     there = cv2.warpAffine(np.ones(donor.rgb.shape[:2], np.float32), fit, (width, height), flags=cv2.INTER_LINEAR)
@@ -189,8 +189,8 @@ def blend(random: np.random.Generator, face: Region, donor: Region | None = None
     Args:
         random: source of the random choices.
         face: the authentic face.
-        donor: another person's face; None to blend the face with a changed copy of itself, as also happens where the
-            donor's pose is another.
+        donor: another person's face. If it is None or its pose differs too much, the face is blended with a changed
+            copy of itself.
 
     Returns:
         (H, W, 3) uint8 picture of the region, and the (H, W) float32 mask of the change, 0..1.
@@ -223,11 +223,11 @@ def blend_within(random: np.random.Generator, rgb: np.ndarray, box: Box, landmar
     Args:
         random: source of the random choices.
         rgb: (H, W, 3) uint8 picture.
-        box: of the face, pixels of the picture.
+        box: face box, pixels of the picture.
         landmarks: ten numbers, x and y of the five landmarks.
 
     Returns:
-        (H, W, 3) uint8: the picture, changed around the face alone.
+        (H, W, 3) uint8: the picture, changed only around the face.
     """
     x0, y0, x1, y1 = _bounds(rgb, box)
     blended, _ = blend(random, _placed(rgb[y0:y1, x0:x1], box, landmarks, (x0, y0)))

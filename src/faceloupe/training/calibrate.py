@@ -1,4 +1,4 @@
-"""From trained weights to a model record: calibration, thresholds, bounds and error rates, all on the val split."""
+"""Model records of trained weights: calibration, thresholds, bounds and error rates, all from the validation split."""
 
 import hashlib
 import json
@@ -36,10 +36,10 @@ from faceloupe.training.settings import TrainingSettings
 
 MIN_SIZE_PX = 48.0
 MIN_CONFIDENCE = 0.9
-SHARPNESS_QUANTILE = 0.005  # of the validation faces: below it, next to nothing was measured
-PEAK_QUANTILE = 0.75  # of the heatmaps' peaks over manipulated faces: the upper end of the color scale
-PEAKS = 200  # heatmaps that are looked at for it
-NEAR_CHANCE_AUC = 0.7  # a source below it is named among the limits
+SHARPNESS_QUANTILE = 0.005  # of the validation faces; below it there are too few to measure anything
+PEAK_QUANTILE = 0.75  # of the heatmap peaks over manipulated faces; the upper end of the color scale
+PEAKS = 200  # heatmaps used for this quantile, at most
+NEAR_CHANCE_AUC = 0.7  # sources with a lower AUC are listed among the limits
 MAX_ENSEMBLE_PARAMETERS = 6_000_000
 
 LICENSE = (
@@ -61,7 +61,7 @@ def _rows(faces: ScoredFaces, decisions: Decisions) -> tuple[SourceResult, ...]:
 
 
 def source_result(source: str, measures: Measures) -> SourceResult:
-    """Return the row of the validation table that states these measures.
+    """Return the row of the validation table for these measures.
 
     Raises:
         ValueError: no face was measured.
@@ -94,9 +94,10 @@ def _limits(trained: Sequence[str], rows: tuple[SourceResult, ...]) -> tuple[str
 
 @dataclass(frozen=True, slots=True)
 class _Network:
-    """The identity of a network in its record. ``contract`` states its input, ``members`` the ids of an ensemble.
+    """Identity of a network in its record.
 
-    The weights file of an ensemble is empty: its members have their own.
+    ``contract`` describes the input; ``members`` holds the ids of the members of an ensemble. The weights file of an
+    ensemble is empty, since its members have their own.
     """
 
     id: str
@@ -172,27 +173,28 @@ def _record(
 
 
 def model_id(architecture: str, version: int) -> str:
-    """Id of a record: a new version for new weights."""
+    """Return the id of a record; new weights get a new version."""
     return f"faceloupe-{architecture}-{version}"
 
 
 def calibrate(
     runs: dict[str, TrainingSettings], root: Path, items: list[Item], *, version: int, work: Path, folder: Path
 ) -> list[ModelRecord]:
-    """Make the records of trained networks, and of their ensemble.
+    """Make the records of trained networks and of their ensemble.
 
-    There is an ensemble where there are several networks and its Cllr is below that of every member.
+    The ensemble is kept only if there are several networks and its Cllr is below that of every member.
 
     Args:
-        runs: recipe -> its settings; the weights are ``work/<recipe>/weights.safetensors``.
+        runs: settings by recipe name; the weights are ``work/<recipe>/weights.safetensors``.
         root: folder of the material.
-        items: prepared.
-        version: of the records.
+        items: prepared items of the material.
+        version: version of the records.
         work: folder of the runs.
-        folder: where records and weights go, all or none; ``origins.json`` beside it says which run each came from.
+        folder: folder for records and weights, replaced as a whole; ``origins.json`` beside it names the run of each.
 
     Raises:
-        DatasetError: weights are missing, are not what the recipe makes, or come from a run under a fault.
+        DatasetError: weights are missing, do not match the recipe, or come from a run under a fault; or the ensemble
+            has too many parameters.
     """
     training = [item for item in items if item.split == "train"]
     validation = [item for item in items if item.split == "val" and item.has_face]
@@ -239,7 +241,7 @@ def calibrate(
 
 
 def _load(run: Path, settings: TrainingSettings) -> tuple[nn.Module, object]:
-    """Return a trained network and its ``run.json``, held against it: these weights, this recipe, no fault."""
+    """Load a trained network and its ``run.json``; refuse other weights, another recipe, or a run under a fault."""
     weights = run / "weights.safetensors"
     if not weights.is_file():
         raise DatasetError(f"There are no trained weights at {weights}: run the train stage of {run.name} first.")

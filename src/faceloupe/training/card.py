@@ -1,4 +1,4 @@
-"""The model card: written from an evaluation and the records, never by hand."""
+"""The model card, generated from an evaluation and the model records; it is never edited by hand."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,13 +24,13 @@ def _counts(row: Measures | AucRow) -> str:
 
 
 def _full(rows: Iterable[tuple[str, Measures]], head: str) -> str:
-    """All measures, with intervals, of named parts."""
+    """Return a table of all measures with their intervals, one row for each named part."""
     body = [(part, _counts(row), *(shown(getattr(row, key)) for key in NAMES)) for part, row in rows]
     return table((head, "authentic / manipulated", *NAMES.values()), body)
 
 
 def _across(rows: Sequence[AucRow], measure: str, head: str) -> str:
-    """One measure of all models, a column each."""
+    """Return a table of one measure, one row for each part and one column for each model."""
     if not rows:
         return "Not measured."
     counts = {row.part: _counts(row) for row in rows}
@@ -111,7 +111,7 @@ def _clips(evaluation: Evaluation, default: str) -> str:
 def _draw(evaluation: Evaluation, own: set[str], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     curves = evaluation.curves
-    calibrated = {model: curve for model, curve in curves.items() if model in own}  # a peer was never meant to be
+    calibrated = {model: curve for model, curve in curves.items() if model in own}  # peers are not calibrated
     ladder: dict[str, dict[str, float]] = {}
     for row in evaluation.tables.conditions:
         if row.auc.value is not None:
@@ -128,7 +128,7 @@ def _draw(evaluation: Evaluation, own: set[str], folder: Path) -> list[Path]:
 
 
 def write(evaluation: Evaluation, records: Sequence[ModelRecord], path: Path) -> None:
-    """Write the card, and its figures into a folder of its name beside it."""
+    """Write the card, and its figures to a folder of the same name beside it."""
     default = next((record for record in records if record.id == evaluation.default), records[0])
     folder = path.with_suffix("")
     drawn = _draw(evaluation, {record.id for record in records}, folder)
@@ -239,7 +239,7 @@ knowledge reaches), and against a network of random weights.
 
 
 def write_robustness(study: Study[FaultRow], path: Path) -> None:
-    """Write what every fault of training did, from the study of them."""
+    """Write the page on the effects of each training fault, from the study of the faults."""
     measured = ("auc", "mean_auc", "ece", "cllr", "calibrated_ece", "calibrated_cllr")
     body = [(row.fault, *(_number(getattr(row, key)) for key in measured)) for row in study.rows]
     heads = ("fault", "AUC, all faces", "mean AUC by source", "ECE", "Cllr", "ECE calibrated", "Cllr calibrated")

@@ -1,6 +1,6 @@
-"""Which pictures of the large material are kept: each once, people on one side of a split, no source above its share.
+"""Rules that select pictures of the large material: no duplicates, each person in one split, a cap for each source.
 
-Every choice follows from names and contents alone, so that it is the same on every machine.
+The selection depends only on names and contents, so it is the same on every machine.
 """
 
 import hashlib
@@ -13,21 +13,21 @@ import numpy as np
 from faceloupe.media import similarity
 from faceloupe.training.material import HELD_OUT, Still
 
-DETAIL_SIDE = 16  # of the perceptual hash that settles what is alike: 256 bits
-# Of those 256. On 700 faces of four sources, cut and aligned alike, copies at .6 of the size and JPEG 50 differed in
-# up to 8 bits, and no two people in fewer than 41; in the batch's 64 bits, two people in as few as 4.
+DETAIL_SIDE = 16  # side of the perceptual hash that decides whether pictures are alike: 256 bits
+# Out of these 256. On 700 faces of four sources, cut and aligned alike, copies at 0.6 of the size and JPEG 50 differed
+# in at most 8 bits, and two people in at least 41; in the 64 bits of the batch, two people differed in as few as 4.
 NEAR_BITS = 24
 
-_FIRST_KEPT = (HELD_OUT, "val", "train")  # where a picture stands in two splits, the one held out longer keeps it
+_FIRST_KEPT = (HELD_OUT, "val", "train")  # a picture in two splits stays in the one that is held out longer
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """How many pictures may be used at most.
+    """Largest number of pictures that may be used.
 
     Attributes:
-        pictures: of one source, method and label in one split.
-        person: of one group in one split.
+        pictures: limit for one source, method and label in one split.
+        person: limit for one group and label in one split.
     """
 
     pictures: int = 600
@@ -36,18 +36,18 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The bounds of every source.
+    """The caps of all sources.
 
     Attributes:
-        default: of a source that has none of its own.
-        of_source: source -> its own.
+        default: cap of sources without their own.
+        of_source: cap by source.
     """
 
     default: Cap = Cap()
     of_source: dict[str, Cap] = field(default_factory=dict)
 
     def of(self, source: str) -> Cap:
-        """Return the bounds of a source."""
+        """Return the cap of a source."""
         return self.of_source.get(source, self.default)
 
 
@@ -60,8 +60,8 @@ class Dropped:
 
     Attributes:
         still: the picture.
-        reason: in a few words.
-        other: place of the picture that it had to make way for; empty where there is none.
+        reason: short text.
+        other: location of the picture that it duplicates or resembles; empty if there is none.
     """
 
     still: Still
@@ -71,14 +71,14 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a rule left, in the order in which it came, and what it took away."""
+    """Result of a rule: the remaining pictures in their original order, and the dropped ones."""
 
     stills: tuple[Still, ...]
     dropped: tuple[Dropped, ...]
 
 
 def _by_splits(stills: list[Still]) -> list[int]:
-    """Positions, those of the pictures that are held out longest first, else in order."""
+    """Return positions ordered by split, the one held out longest first; each split keeps its order."""
     return sorted(range(len(stills)), key=lambda position: _FIRST_KEPT.index(stills[position].entry.split))
 
 
@@ -88,10 +88,10 @@ def _chosen(stills: list[Still], dropped: dict[int, Dropped]) -> Chosen:
 
 
 def once_each(stills: Iterable[Still]) -> Chosen:
-    """Keep one of several equal pictures.
+    """Keep one picture of each set of identical pictures.
 
-    Equal are those of the same pixels. The first of them stays; of those in different splits, the one in cross before
-    that in val before that in train. Where they stand under both labels, none stays: neither label can be believed.
+    Pictures are identical if their pixels are equal. The first one is kept; across splits, cross comes before val, and
+    val before train. If identical pictures have different labels, none is kept, since neither label can be trusted.
     """
     stills = list(stills)
     labels: dict[str, set[int]] = defaultdict(set)
@@ -111,15 +111,16 @@ def once_each(stills: Iterable[Still]) -> Chosen:
 
 
 def unlike(stills: Iterable[Still], near_bits: int = NEAR_BITS) -> Chosen:
-    """Drop pictures that look like one of another split, or like one of another source under the same label.
+    """Drop pictures that resemble one of another split, or one of another source with the same label.
 
-    Which one stays is settled as in ``once_each``. Across splits the label does not count, as an edit gives its
-    original away. Within a split, likeness under the other label is what pairs of an original and its edit have, and
-    likeness within a source is how the source is made: aligned crops, frames of a clip.
+    The picture to keep is selected as in ``once_each``. Across splits the label does not matter, since an edit reveals
+    its original. Within a split, pictures with different labels are alike if they are an original and its edit, and
+    pictures of one source are alike because of how the source was made: aligned crops, frames of a clip.
 
     Args:
         stills: the pictures, in order.
-        near_bits: of the 256 of ``Still.detail`` that may differ. Candidates are what the batch would mark.
+        near_bits: largest number of the 256 bits of ``Still.detail`` that may differ. Only pairs that the batch would
+            mark as similar are compared.
     """
     stills = list(stills)
     hashes = np.zeros(len(stills), np.uint64)
@@ -147,7 +148,7 @@ def unlike(stills: Iterable[Still], near_bits: int = NEAR_BITS) -> Chosen:
 
 
 def _differing(first: Still, second: Still) -> int:
-    """Bits of the detailed hashes that differ."""
+    """Return the number of bits that differ between the detailed hashes."""
     return (int(first.detail, 16) ^ int(second.detail, 16)).bit_count()
 
 
@@ -156,9 +157,10 @@ def _kind(still: Still) -> tuple[str, str, int]:
 
 
 def whole_groups(stills: Iterable[Still]) -> Chosen:
-    """Leave each person on one side of the splits.
+    """Keep the pictures of each group in one split.
 
-    A group that stands in train and val stays where more of its pictures are, in val if as many; cross keeps its own.
+    A group in train and val stays in the split with more of its pictures, or in val if there are equally many. A group
+    in cross stays in cross.
     """
     stills = list(stills)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -178,14 +180,14 @@ def whole_groups(stills: Iterable[Still]) -> Chosen:
 
 
 def _order(still: Still) -> tuple[bytes, bytes]:
-    """By chance, but by names alone. What belongs to one pristine picture comes together, so that pairs stay pairs."""
+    """Return a random but reproducible sort key, from names only; pictures of one original sort together."""
     entry = still.entry
     pair, own = (hashlib.sha256(name.encode()).digest() for name in (entry.pair or entry.location, entry.location))
     return pair, own
 
 
 def bounded(stills: Iterable[Still], caps: Caps) -> Chosen:
-    """Keep at most so many pictures of a person, then of a source, method and label in a split."""
+    """Apply the caps: on the pictures of a person, then on those of a source, method and label in a split."""
     stills = list(stills)
     of_person: Counter[tuple[str, int, str]] = Counter()
     of_kind: Counter[tuple[str, str, int, str]] = Counter()
@@ -193,7 +195,7 @@ def bounded(stills: Iterable[Still], caps: Caps) -> Chosen:
     for position in sorted(range(len(stills)), key=lambda position: _order(stills[position])):
         still = stills[position]
         entry, cap = still.entry, caps.of(still.entry.source)
-        person = (entry.split, entry.label, entry.unit)  # who stands in several sources counts over all of them
+        person = (entry.split, entry.label, entry.unit)  # a person in several sources is counted over all of them
         kind = (entry.split, entry.source, entry.label, entry.method)
         if entry.group and of_person[person] >= cap.person:
             dropped[position] = Dropped(still, "above the bound of its person")

@@ -1,4 +1,4 @@
-"""Faces from the clips of the training material, for measuring: a few frames of each clip, and nothing to train on."""
+"""Faces from the clips of the training material: a few frames of each clip, used only for measuring."""
 
 import csv
 import os
@@ -20,9 +20,9 @@ from faceloupe.system.files import replacing
 from faceloupe.training import data
 from faceloupe.types import Box
 
-SPLITS = ("val", "cross", "control")  # the train split of the clips is left alone: the stills are what is trained on
+SPLITS = ("val", "cross", "control")  # the train split of the clips is not used: training uses only the stills
 INDEX, FOLDER = "clips.csv", "clips"  # in the working folder
-FRAMES = 16  # looked at per clip
+FRAMES = 16  # read from each clip
 MARGIN = 1.6  # side of the stored region divided by the longer side of the face box; the widest view is narrower
 _NO_FACE = "none"  # the label of clips without a real or manipulated face
 _NUMBERS = data.COLUMNS[data.COLUMNS.index("x0") :]
@@ -35,10 +35,10 @@ class Clip:
 
     Attributes:
         split: val, cross or control.
-        source: the collection it comes from.
+        source: collection of the clip.
         label: 1 = manipulated, 0 = authentic.
-        method: how it was manipulated; ``original`` where it was not.
-        group: people who must stay whole; may be empty.
+        method: manipulation method; ``original`` for an authentic clip.
+        group: group of people that must stay in one split; may be empty.
         path: relative to the folder of the material.
     """
 
@@ -51,7 +51,7 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """The file's name without its ending."""
+        """File name without its extension."""
         return Path(self.path).stem
 
 
@@ -78,10 +78,10 @@ class ClipFace:
 
 
 def read_videos(path: Path) -> list[Clip]:
-    """Read ``videos.csv`` of the material: the clips with a face, of the splits in ``SPLITS``.
+    """Read the clips with a face, in the splits of ``SPLITS``, from the material's ``videos.csv``.
 
     Raises:
-        DatasetError: the file is missing, lacks a column, names two clips alike, or holds an unknown label.
+        DatasetError: the file is missing, lacks a column, gives two clips the same name, or holds an unknown label.
     """
     clips = []
     for row in _rows(path, ("split", "source", "label", "method", "group", "path")):
@@ -114,21 +114,22 @@ def _label(row: dict[str, str]) -> int:
 
 
 def read_frames(path: Path, count: int) -> Iterator[tuple[int, Fraction, np.ndarray]]:
-    """Frames of a video, evenly spaced in time: of ``count`` equally long parts, what is on screen halfway through.
+    """Read frames of a video, evenly spaced in time.
 
-    The video is decoded twice, as containers may know neither their length nor their number of frames.
+    The duration is divided into ``count`` equal parts; each part gives the frame on screen halfway through it. The
+    video is decoded twice, since a container may state neither its duration nor its number of frames.
 
     Args:
-        path: of the video.
+        path: path of the video.
         count: frames wanted; a video with fewer gives each of its frames at most once.
 
     Yields:
-        Number of the frame, from 0; its exact timestamp in seconds; (H, W, 3) uint8 RGB.
+        Number of the frame, from 0; its exact timestamp in seconds; its (H, W, 3) uint8 RGB pixels.
 
     Raises:
         DatasetError: the file is missing, not a video or damaged, or its frames carry no timestamps.
     """
-    import av  # here: the stills need none of it
+    import av  # here: stills do not need it
 
     def decoded() -> Iterator[tuple[int, av.VideoFrame]]:
         with av.open(str(path)) as container:
@@ -152,22 +153,22 @@ def read_frames(path: Path, count: int) -> Iterator[tuple[int, Fraction, np.ndar
 
 
 def _evenly_spaced(times: list[Fraction], count: int) -> set[int]:
-    """Numbers of the frames on screen halfway through each of ``count`` equal parts of the time that they cover."""
+    """Return the numbers of the frames on screen halfway through each of ``count`` equal parts of the duration."""
     if not times:
         return set()
     order = sorted(range(len(times)), key=lambda number: times[number])
     ascending = [times[number] for number in order]
     span = ascending[-1] - ascending[0]
-    span += span / max(len(times) - 1, 1)  # the last frame is on screen for a while, too
+    span += span / max(len(times) - 1, 1)  # the last frame has a duration, too
     moments = [ascending[0] + span * (2 * part + 1) / (2 * count) for part in range(count)]
     return {order[bisect_right(ascending, moment) - 1] for moment in moments}
 
 
 def _region(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the stored part of a frame: ``MARGIN`` times the longer side of the box, as far as the frame goes.
+    """Return the part of a frame to store: a square of ``MARGIN`` times the longer side of the box, within the frame.
 
-    At the border it is moved inside, as the app moves its crops: so every view of the face is the same, pixel by pixel,
-    whether it is cut from the frame or from this part of it.
+    At the border the square is moved inside, as the app moves its crops. Every view of the face therefore has the same
+    pixels, whether it is cut from the frame or from this part of it.
     """
     side = round(MARGIN * max(box.width, box.height))
     corners = []
@@ -213,11 +214,11 @@ def find_faces(root: Path, work: Path, clips: list[Clip], *, workers: int | None
     Args:
         root: folder of the material.
         work: working folder.
-        clips: of ``read_videos``.
-        workers: processes; as many as there are cores by default.
+        clips: clips from ``read_videos``.
+        workers: number of processes; by default one for each core.
 
     Yields:
-        For each clip, in order, its faces in order of time; a frame without a face found for sure has none.
+        The faces of each clip, in order of time. Frames without a confidently detected face are left out.
 
     Raises:
         DatasetError: a clip is missing or cannot be decoded.
@@ -227,7 +228,7 @@ def find_faces(root: Path, work: Path, clips: list[Clip], *, workers: int | None
 
 
 def write_clips(faces: Iterable[ClipFace], path: Path) -> None:
-    """Write faces as CSV, whole or not at all."""
+    """Write faces as CSV, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = {number: name for name, number in data.LABELS.items()}
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
@@ -240,7 +241,7 @@ def write_clips(faces: Iterable[ClipFace], path: Path) -> None:
 
 
 def read_clips(path: Path) -> list[ClipFace]:
-    """Read what ``write_clips`` wrote.
+    """Read the faces that ``write_clips`` wrote.
 
     Raises:
         DatasetError: the file is missing or incomplete, or holds a split that is not for measuring.
@@ -269,11 +270,11 @@ def prepare(
     Args:
         root: folder that holds ``videos.csv`` and the clips.
         work: working folder.
-        workers: processes; as many as there are cores by default.
-        progress: called with the clips done and the clips in all.
+        workers: number of processes; by default one for each core.
+        progress: called with the number of clips done and the total number.
 
     Raises:
-        DatasetError: the material is incomplete; ``clips.csv`` is not written then.
+        DatasetError: the material is incomplete; ``clips.csv`` is then not written.
     """
     clips = read_videos(root / "videos.csv")
     faces: list[ClipFace] = []

@@ -1,4 +1,4 @@
-"""What may have befallen a picture on its way to the examiner: degradations under which a model is measured."""
+"""Degradations that a picture may suffer on its way to the examiner; models are measured under each of them."""
 
 from collections.abc import Callable
 from types import MappingProxyType
@@ -39,7 +39,7 @@ def _noise(rgb: np.ndarray) -> np.ndarray:
 
 
 def _screenshot(rgb: np.ndarray, box: Box) -> tuple[np.ndarray, Box]:
-    """Shown at another size, captured, and sent through a messenger: two resizes and two compressions."""
+    """Simulate a screenshot that is sent through a messenger: two resizes and two compressions."""
     shown, box = _resized(_jpeg(80)(rgb), box, 1.3, cv2.INTER_LINEAR)
     sent, box = _resized(shown, box, 0.6, cv2.INTER_AREA)
     return _jpeg(70)(sent), box

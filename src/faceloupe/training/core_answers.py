@@ -1,4 +1,4 @@
-"""What the core says of faces that its classifier learned nothing about, kept for the fusions that weigh it."""
+"""The core's answers to faces that its classifier was not trained on, stored for the fusions that weigh the core."""
 
 import csv
 from collections.abc import Iterable
@@ -17,11 +17,12 @@ _COLUMNS = ("id", "treatment", "unseen", "strangers")
 
 
 def write(parts: Iterable[tuple[Looks, CrossAnswers]], path: Path) -> None:
-    """Write the core's answers to looks under fixed treatments; under random ones nothing is judged.
+    """Write the core's answers to looks under fixed treatments; looks under random treatments are never judged.
 
     Args:
-        parts: looks, and the answers to them; the shipped classifier's, twice, where nothing was fitted on a look.
-        path: of the file.
+        parts: looks and the answers to them. For looks that no classifier was fitted on, both answers are those of the
+            shipped classifier.
+        path: path of the file.
     """
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
@@ -33,7 +34,7 @@ def write(parts: Iterable[tuple[Looks, CrossAnswers]], path: Path) -> None:
 
 
 def read(path: Path, looks: Looks) -> CrossAnswers:
-    """Read the core's answers to N looks; nan where there is none.
+    """Read the core's answers to N looks; nan for a look without an answer.
 
     Raises:
         DatasetError: the file is missing.

@@ -1,4 +1,4 @@
-"""The card of the core: written from its record and from what was counted on held-out material."""
+"""The card of the core, generated from its record and from its results on held-out material."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ def write(record: ModelRecord, docs: Path) -> Path:
     """Write the card.
 
     Args:
-        record: of the core.
-        docs: folder of the card, which holds the tables by source.
+        record: record of the core.
+        docs: folder of the card, which also holds the tables by source.
 
     Returns:
         Path of the card.

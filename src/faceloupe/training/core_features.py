@@ -1,7 +1,7 @@
-"""What the trunk of the core says of every view: the statistics of all its blocks, on which its classifier is fitted.
+"""Features of every view from the core's trunk: the statistics of all its blocks, on which its classifier is fitted.
 
-The trunk keeps its ImageNet weights. It saw none of the material, so a classifier that is fitted without a family of
-sources tells honestly what the core is worth on it.
+The trunk keeps its ImageNet weights, so it was never trained on the material. A classifier fitted without a family of
+sources is therefore a fair test of the core on that family.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from faceloupe.training.features import Crops, Encode
 from faceloupe.training.regions import FACE
 from faceloupe.training.train import load_trunk
 
-# What tells is fine: at 224 px fewer generated faces of unknown generators are found.
+# The traces are fine details: at 224 px, fewer generated faces of unknown generators are detected.
 CROPS = Crops({"tight": FACE, "wide": FACE}, side=288)
 CONTRACT = InputContract(
     size=CROPS.side,
@@ -31,7 +31,7 @@ CONTRACT = InputContract(
     crop_margin=views.CROPS["tight"],
     views=tuple(views.CROPS[name] for name in CROPS.regions),
 )
-_PASS = 4  # crops in one pass: more do not fit into a core's cache, and take longer each
+_PASS = 4  # crops in one pass: more do not fit into a CPU core's cache, and each takes longer
 
 
 def load_statistics(trunk: Path) -> tuple[Encode, tuple[int, int], str]:
@@ -41,11 +41,11 @@ def load_statistics(trunk: Path) -> tuple[Encode, tuple[int, int], str]:
         trunk: ImageNet weights of MobileNetV3-small, see ``train.load_trunk``.
 
     Returns:
-        What maps (N, S, S, 3) uint8 RGB crops to (N, 1, D) float32 statistics, their shape (1, D), and the SHA-256 of
-        the file, hexadecimal.
+        A function that maps (N, S, S, 3) uint8 RGB crops to (N, 1, D) float32 statistics, their shape (1, D), and the
+        SHA-256 of the file, hexadecimal.
 
     Raises:
-        DatasetError: the file is missing, or is not the trunk's.
+        DatasetError: the file is missing, or does not hold the trunk.
     """
     network = build(CORE)
     load_trunk(network, trunk)
@@ -58,7 +58,7 @@ def load_statistics(trunk: Path) -> tuple[Encode, tuple[int, int], str]:
             statistics: np.ndarray = network.statistics(inputs).numpy()
         return statistics[:, None]
 
-    torch.set_num_threads(1)  # passes side by side take less time than one pass that is spread over the cores
+    torch.set_num_threads(1)  # parallel passes take less time than one pass that is spread over the CPU cores
     pool = ThreadPoolExecutor(os.cpu_count())
 
     def encode(crops: np.ndarray) -> np.ndarray:

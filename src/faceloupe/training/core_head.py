@@ -12,22 +12,22 @@ from faceloupe.models.networks import build
 from faceloupe.models.record import CORE
 from faceloupe.training.heads import balance
 
-_LEAST_SPREAD = 1e-2  # of a statistic, so that one that never varies is not blown up
-_MOST_WEIGHT = 20.0  # of a look, in mean weights: a source of one face does not steer a step alone
+_LEAST_SPREAD = 1e-2  # added to the spread of a statistic, so that a constant one is not blown up
+_MOST_WEIGHT = 20.0  # of a look, as a multiple of the mean weight: a source of one face must not dominate a step
 
 
 @dataclass(frozen=True, slots=True)
 class CoreSettings:
-    """How the core's classifier is fitted.
+    """Settings for fitting the core's classifier.
 
     Attributes:
-        version: in the id of its record.
+        version: part of the record's id.
         epochs: passes over the looks.
         batch: looks in one step.
-        rate: highest learning rate of AdamW; it rises over the first tenth of the steps and falls to 0.
+        rate: highest learning rate of AdamW; it rises over the first tenth of the steps and then falls to 0.
         decay: weight decay.
-        dropped_inputs, dropped_units: shares that are set to 0 in a step.
-        seed: of the first weights, of the order and of what is dropped.
+        dropped_inputs, dropped_units: dropout probabilities of the inputs and of the hidden units.
+        seed: seed of the initial weights, the order of the looks, and the dropout.
     """
 
     version: int = 3
@@ -42,24 +42,24 @@ class CoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """Mean of each of D statistics, and the inverse of its spread: (D,) float32 each."""
+    """Mean of each of D statistics, and the inverse of their spread, (D,) float32 each."""
 
     mean: torch.Tensor
     scale: torch.Tensor
 
     @classmethod
     def of(cls, statistics: torch.Tensor) -> "Standard":
-        """Of (N, D) statistics."""
+        """Compute both from (N, D) statistics."""
         mean = statistics.float().mean(0)
         return cls(mean, 1.0 / ((statistics.float() - mean).square().mean(0).sqrt() + _LEAST_SPREAD))
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """N looks to learn from.
+    """N looks to train on.
 
     Attributes:
-        statistics: (N, V, D) float16, in V crops.
+        statistics: (N, V, D) float16, one row for each of V crops.
         labels: (N,) int, 1 = manipulated.
         sources: (N,) str.
     """
@@ -70,15 +70,15 @@ class Examples:
 
 
 def fit(examples: Examples, chosen: np.ndarray, standard: Standard, settings: CoreSettings) -> nn.Sequential:
-    """Fit a classifier by cross-entropy, classes and sources balanced as in ``heads.balance``.
+    """Fit a classifier by cross-entropy; classes and sources are balanced as in ``heads.balance``.
 
-    In a step, a look is seen in one of its crops, drawn by chance.
+    Each step uses one random crop of a look.
 
     Args:
         examples: the looks.
-        chosen: (N,) bool, those that are learned from.
-        standard: of the statistics; it becomes a part of the classifier.
-        settings: of the fit.
+        chosen: (N,) bool, the looks to train on.
+        standard: standardization of the statistics; it becomes part of the classifier.
+        settings: settings of the fit.
 
     Returns:
         The classifier of ``BlockStatistics``, in evaluation mode: (N, D) statistics to (N, 1) logits.
@@ -123,7 +123,7 @@ def fit(examples: Examples, chosen: np.ndarray, standard: Standard, settings: Co
 
 
 def logits(classifier: nn.Sequential, statistics: torch.Tensor, batch: int = 4096) -> np.ndarray:
-    """(N,) float64 logits of (N, V, D) float16 statistics: means over the crops, as the scorer takes them."""
+    """Return the (N,) float64 logits of (N, V, D) float16 statistics: means over the crops, as in the scorer."""
     with torch.inference_mode():
         parts = [classifier(part.float())[..., 0].double().mean(1) for part in torch.split(statistics, batch)]
     return torch.cat(parts).numpy()

@@ -1,7 +1,8 @@
-"""The stage that makes the core: its classifier is fitted on the trunk's statistics and judged, and becomes a record.
+"""The stage that makes the core: fits its classifier on the trunk's statistics, judges it, and writes its record.
 
-It is judged as the expert is (``expert_records``): on faces of families that its classifier saw nothing of, and on
-swaps of people that it saw nothing of. The trunk is ImageNet's, so that no face of the material is known to it.
+The core is judged like the expert (see ``expert_records``): on faces of families that its classifier was not trained
+on, and on swaps of people that it was not trained on. The trunk was trained only on ImageNet, so it has not seen any
+face of the material.
 """
 
 import hashlib
@@ -57,13 +58,13 @@ LEARNS_FROM = (*NOT_BLENDED, "512")  # treatments
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything that the stage reads.
+    """All inputs of the stage.
 
     Attributes:
-        looks: N of all splits.
+        looks: N looks of all splits.
         statistics: (N, V, D) float16 of the looks, in ``core_features.CROPS``.
-        stills: by id.
-        regions: of the kind ``FACE``, by id.
+        stills: pictures by id.
+        regions: regions of the kind ``FACE``, by id.
         work: folder of the regions.
     """
 
@@ -84,9 +85,9 @@ def read(work: Path, folder: Path, stills: Sequence[Still], settings: ExpertSett
 
     Args:
         work: folder that ``regions`` wrote to.
-        folder: of the statistics.
-        stills: the material that is wanted.
-        settings: of the expert, which say what families and changed faces are.
+        folder: folder of the statistics.
+        stills: the pictures to use.
+        settings: settings of the expert, which define the families and the changed faces.
 
     Raises:
         DatasetError: a stage has not run.
@@ -115,15 +116,15 @@ def make(
 
     Args:
         prepared: the material.
-        settings: of the fit.
+        settings: settings of the fit.
         trunk: ImageNet weights, see ``train.load_trunk``.
-        gates: quality gates of the record, but for the color.
-        target: folder that the record, the weights and the answers to all looks are written to, all or none.
+        gates: quality gates of the record; the color gate is replaced.
+        target: folder for the record, the weights and the answers to all looks, replaced as a whole.
         docs: folder of the card and its tables by source.
-        report: called with lines on what was done.
+        report: called with progress messages.
 
     Raises:
-        DatasetError: a face that is only for looking would be fitted on, or a class is missing.
+        DatasetError: a held-out picture is among the training material, or a class is missing.
     """
     seen = prepared.where(prepared.looks.splits != material.HELD_OUT)
     held_out = prepared.where(prepared.looks.splits == material.HELD_OUT)
@@ -178,7 +179,7 @@ def _weights(trunk: Path, classifier: nn.Sequential) -> dict[str, torch.Tensor]:
 
 
 def _described(content: bytes, seen: Material, training: np.ndarray) -> dict[str, Any]:
-    """Return what a record says of the network besides its errors."""
+    """Return the fields of a record that describe the network, without its errors."""
     network = build(CORE)
     network.load_state_dict(load(content))
     assert isinstance(network, BlockStatistics)
@@ -194,7 +195,7 @@ def _described(content: bytes, seen: Material, training: np.ndarray) -> dict[str
 
 
 def _peak(scorer: NetworkScorer, seen: Material) -> float:
-    """Upper end of the heatmaps' color scale: what the peaks over manipulated faces rarely exceed."""
+    """Return the upper end of the heatmaps' color scale: a high quantile of their peaks over manipulated faces."""
     manipulated = np.flatnonzero((seen.looks.labels == 1) & (seen.looks.treatments == CLEAN))
     chance = heads.balance_over(seen.looks.sources[manipulated])
     count = min(PEAKS, len(manipulated))
@@ -209,18 +210,18 @@ def _peak(scorer: NetworkScorer, seen: Material) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """What the core says of faces that its classifier learned nothing about.
+    """Answers of the core to faces that its classifier was not trained on, and the results computed from them.
 
     Attributes:
         seen: N looks of train and val.
-        answers: to them.
+        answers: the answers to these looks.
     """
 
     seen: Looks
     answers: CrossAnswers
 
     def evidence(self, treatment: str = CLEAN) -> Evidence:
-        """Return who is judged under a treatment, see ``expert_records.evidence``."""
+        """Return the judgements under a treatment, see ``expert_records.evidence``."""
         return expert_records.evidence(self.seen, (plans.CORE,), (self.answers,), (treatment,))
 
     def record(self, **identity: Any) -> ModelRecord:
@@ -239,13 +240,13 @@ class _Judge:
         return _verdicts(self.seen, judged.index, judged.logits[:, 0], record)
 
     def left_out(self, record: ModelRecord) -> list[SourceRow]:
-        """Rows by source of what the error rates count."""
+        """Return the rows by source of the faces that the error rates count."""
         judged = self.evidence().counted()
         judged = judged.where(self.seen.scored[judged.index])
         return expert_tables.by_source(self._verdicts(judged, record), expert_tables.VIEW_NAMES[CLEAN])
 
     def tiers(self, record: ModelRecord) -> list[SourceRow]:
-        """Rows of all of a class by tier, of the faces that have all tiers."""
+        """Return the rows of each whole class by tier, for the faces that have all tiers."""
         made = [tier for tier in TIERS if (self.seen.treatments == tier).any()]
         by_tier = [set(self.seen.ids[self.seen.treatments == tier].tolist()) for tier in made]
         common = np.isin(self.seen.ids, sorted(set.intersection(*by_tier)))
@@ -263,7 +264,7 @@ def _verdicts(seen: Looks, index: np.ndarray, logits: np.ndarray, record: ModelR
 
 
 def _held_out(looks: Looks, logits: np.ndarray, record: ModelRecord) -> list[SourceRow]:
-    """Rows by source and tier of what nothing was fitted on."""
+    """Return the rows by source and tier of the held-out looks."""
     rows: list[SourceRow] = []
     for tier in TIERS:
         index = np.flatnonzero((looks.treatments == tier) & looks.scored)

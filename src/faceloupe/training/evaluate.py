@@ -1,4 +1,4 @@
-"""Every table of the model card, for the models of a registry and a peer behind the same faces."""
+"""All tables of the model card, for the models of a registry and for peers on the same faces."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -35,16 +35,16 @@ from faceloupe.training.scoring import Degrade, ScoredFaces, score_all
 from faceloupe.training.settings import CARD_CORE
 
 SIZES = (0, 80, 112, 160, 10_000)  # bounds of the rows by face size, pixels of the stored picture
-BEST_PEER = "MesoInception_F2F"  # of the four, on the faces of FaceForensics++
+BEST_PEER = "MesoInception_F2F"  # the best of the four on the faces of FaceForensics++
 _SOURCE_OF_SWAPS = "ffpp_faces"
 Report = Callable[[str], None]
 
 
 class _Field:
-    """The models that are compared: those of a registry, and the peers."""
+    """The compared models: the models of a registry, and the peers."""
 
     def __init__(self, registry: Path, peer_folder: Path | None) -> None:
-        # Heads and fusions are counted on the features of another material, see ``expert_card``.
+        # Heads and fusions are measured on the features of other material, see ``expert_card``.
         known = read_registry(registry)
         self.records = {name: record for name, record in known.items() if not record.component and not record.fusion}
         self._registry = registry
@@ -59,7 +59,10 @@ class _Field:
             self.peers = {name: NetworkScorer(network, peers.CONTRACT) for name, network in loaded.items()}
 
     def score(self, root: Path, items: list[Item], degrade: Degrade | None = None) -> dict[str, ScoredFaces]:
-        """Logits of every model; an ensemble's follow from its members'. Of degraded faces, one peer alone."""
+        """Return the logits of every model.
+
+        The logits of an ensemble are computed from those of its members. Only one peer scores degraded faces.
+        """
         peers_asked = self.peers
         if degrade is not None:
             peers_asked = {name: scorer for name, scorer in self.peers.items() if name == BEST_PEER}
@@ -75,14 +78,14 @@ class _Field:
         return {name: scored[name] for name in order}
 
     def members_of(self, name: str, scored: dict[str, ScoredFaces]) -> Members:
-        """Return what an ensemble averages; nothing for a single network."""
+        """Return the members of an ensemble with their scores; empty for a single network."""
         record = self.records.get(name)
         return [(self.kind_of(member), scored[member]) for member in (record.members if record else ())]
 
     def kind_of(self, name: str) -> str:
-        """Return the kind of calibrator that the folds of a model are fitted with.
+        """Return the kind of calibrator to fit on the folds of a model.
 
-        A peer gets one too, or its rows would only show that it was calibrated elsewhere.
+        A peer gets one as well; otherwise its rows would only show that it was calibrated on other material.
         """
         return self.records[name].calibrator.kind if name in self.records else "platt"
 
@@ -92,7 +95,7 @@ def _row(model: str, part: str, decisions: Decisions) -> MeasuredRow:
 
 
 def _rounded(evaluation: Evaluation) -> Evaluation:
-    """Return an evaluation with the digits that are printed; studies keep theirs."""
+    """Return an evaluation rounded to the printed digits; the studies are not rounded."""
     values = msgspec.json.Decoder(float_hook=lambda text: round(float(text), 4)).decode(msgspec.json.encode(evaluation))
     return msgspec.structs.replace(msgspec.convert(values, Evaluation), studies=evaluation.studies)
 
@@ -110,7 +113,7 @@ def _pairs(bounds: tuple[int, ...]) -> Iterator[tuple[int, int]]:
 
 
 def _people(faces: ScoredFaces) -> ScoredFaces:
-    """One mean logit a person and label, for collections that hold several frames of each."""
+    """Return one mean logit for each person and label, for collections with several frames of a person."""
     keys = [(Path(item.path).stem.partition("_")[0], item.label) for item in faces.items]
     items, logits = [], []
     for key in sorted(set(keys)):
@@ -121,7 +124,7 @@ def _people(faces: ScoredFaces) -> ScoredFaces:
 
 
 def _by_clip(model: str, faces: list[clip_faces.ClipFace], log_odds: np.ndarray) -> list[ClipRow]:
-    """Mean log-odds of each clip, over its frames."""
+    """Return the mean log-odds over the frames of each clip."""
     frames: dict[tuple[str, str], list[tuple[clip_faces.ClipFace, float]]] = {}
     for face, value in zip(faces, log_odds, strict=True):
         frames.setdefault((face.item.source, face.clip), []).append((face, float(value)))
@@ -148,12 +151,12 @@ def evaluate(
         registry: folder of records and weights.
         root: folder of the material.
         items: prepared items of the material.
-        work: holds ``clips.csv`` of the prepare stage, and the results of the studies where they were run.
-        peer_folder: with MesoNet's weights; None leaves the peer out.
-        report: told what is under way.
+        work: folder of ``clips.csv`` from the prepare stage, and of the results of the studies, if they were run.
+        peer_folder: folder with MesoNet's weights; None leaves out the peers.
+        report: called with progress messages.
 
     Returns:
-        Tables and curves, rounded to the digits that are printed.
+        Tables and curves, rounded to the printed digits.
     """
     field = _Field(registry, peer_folder)
     validation = [item for item in items if item.split == "val" and item.has_face]
@@ -196,7 +199,7 @@ def evaluate(
 
 
 def _studies(work: Path, registry: Path) -> Studies:
-    """Return the studies that were run here, or else those that were measured with this registry."""
+    """Return the studies that were run in ``work``; missing ones are taken from the registry's evaluation."""
     measured = registry / EVALUATION
     known = read_evaluation(measured).studies if measured.is_file() else Studies(None, None)
     for study in msgspec.structs.fields(Studies):
@@ -254,7 +257,7 @@ def _heatmap_rows(
     name: str, scorer: Scorer, record: ModelRecord | None, blended: list[heatmaps.BlendedFace]
 ) -> list[HeatmapRow]:
     threshold = 0.0
-    if record:  # the logit that stands for a score of .5
+    if record:  # the logit at a score of 0.5
         logits = np.linspace(-30.0, 30.0, 60_001)
         above = int(np.searchsorted(record.calibrator.log_odds(logits), 0.0))
         threshold = float(logits[min(above, len(logits) - 1)])
@@ -263,7 +266,7 @@ def _heatmap_rows(
 
 
 def _write_predictions(path: Path, scored: dict[str, ScoredFaces], decisions: dict[str, Decisions]) -> None:
-    """Every model's word on every validation face, whole or not at all."""
+    """Write the scores of every model for every validation face, completely or not at all."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["model", "path", "source", "unit", "label", "logit", "log_odds", "outcome"])

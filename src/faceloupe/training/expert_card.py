@@ -1,26 +1,56 @@
-"""The card of the fusion and its members: written from their records and from what was counted on held-out material."""
+"""The card of the fusion and its members, generated from their records and from the results on held-out material."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from faceloupe.evaluation.metrics import wilson_interval
-from faceloupe.evaluation.source_rows import AS_IS, HELD_OUT, LEFT_OUT, SourceRow, read_rows
+from faceloupe.evaluation.source_rows import AS_IS, HELD_OUT, LEFT_OUT, SourceRow, are_of, read_rows
 from faceloupe.models.record import ModelRecord
 from faceloupe.system.files import replacing
 from faceloupe.training.card import table
 
 CARD = "card.md"
-# Beside the card, made by the stage `heads`, rows as in ``source_rows``.
+# Written beside the card by the stage `heads`; rows as in ``source_rows``.
 TIERS_FILE, CONDITIONS, CLIPS = "tiers.csv", "conditions.csv", "clips.csv"
 OTHERS = "others.csv"  # made by the stage `others`
+
+
+class _OwnCore(NamedTuple):
+    """Sentences about the core, which depend on how it was fitted."""
+
+    rates: str
+    clips: str
+    beside: str
+
+
+# The core of the stage `core` is fitted in the folds of the heads, and has tables of its own.
+_IN_FOLDS = _OwnCore(
+    "Rates are of photographs and generated faces of sources that no head of their fold was trained on, nor the core's "
+    "classifier, and of collections of swapped, reenacted and composed faces with their originals, judged by what saw "
+    "other people of them.",
+    "Core and heads saw other people of the collection, or nothing of its family. What the table calls faces are "
+    "people.",
+    "The core's columns are those of [its own card](../core/card.md).",
+)
+# The core of the stages `train` and `calibrate` knows some of the sources.
+_TRAINED_BEFORE = _OwnCore(
+    "Rates of the fusion and its heads are of photographs and generated faces of sources that no head of their fold "
+    "was trained on, nor the core (where it was, it is not asked), and of collections of swapped, reenacted and "
+    "composed faces with their originals, judged by heads that saw other people of them. Those of the core are of its "
+    "own validation faces.",
+    "The heads saw other people of the collection, or nothing of its family. What the table calls faces are people; "
+    "the core is not asked.",
+    "The core is not asked about families that it was trained on.",
+)
 
 
 def write(records: Sequence[ModelRecord], docs: Path, core_docs: Path) -> Path:
     """Write the card.
 
     Args:
-        records: of the fusion and its members: the fusion first, then the core.
-        docs: folder of the card, which holds the tables by source.
+        records: records of the fusion and its members: the fusion first, then the core.
+        docs: folder of the card, which also holds the tables by source.
         core_docs: folder of the core's tables by source.
 
     Returns:
@@ -29,7 +59,10 @@ def write(records: Sequence[ModelRecord], docs: Path, core_docs: Path) -> Path:
     Raises:
         WeightsError: a table is missing or damaged.
     """
-    fusion = records[0]
+    fusion, core = records[:2]
+    in_folds = are_of(core_docs, core)
+    about_core = _IN_FOLDS if in_folds else _TRAINED_BEFORE
+    own = ((fusion.id, docs), (core.id, core_docs)) if in_folds else ((fusion.id, docs),)
     text = "\n\n".join(
         [
             "# Card of the expert and its fusion with the core",
@@ -43,9 +76,7 @@ def write(records: Sequence[ModelRecord], docs: Path, core_docs: Path) -> Path:
                 [identity(record) for record in records],
             ),
             _weights(fusion),
-            "Rates are of photographs and generated faces of sources that no head of their fold was trained on, nor "
-            "the core's classifier, and of collections of swapped, reenacted and composed faces with their originals, "
-            "judged by what saw other people of them.",
+            about_core.rates,
             "## Sources left out of training",
             "Each judged by heads that saw no picture of its family; collections of changed faces by heads that saw "
             "other people of them. AUC is against all faces of the other class, their sources weighing alike. Cost is "
@@ -61,19 +92,18 @@ def write(records: Sequence[ModelRecord], docs: Path, core_docs: Path) -> Path:
             table_by_source(docs / CONDITIONS),
             "## Swaps, frames of a person judged together",
             "Collections of changed faces and their originals: the frames of a person are judged together, as those of "
-            "a video are. Core and heads saw other people of the collection, or nothing of its family. What the table "
-            "calls faces are people.",
+            f"a video are. {about_core.clips}",
             table_by_source(docs / CLIPS),
             "## Held out for good",
             "Nothing here was trained on, tuned on or calibrated on.",
             table_by_source(docs / HELD_OUT),
             "## Beside other networks",
             "AUC of the same kinds of faces as they are, sources weighing alike: all that were left out, all that were "
-            "held out, and each held-out source against all faces of the other class. The core's columns are those of "
-            "[its own card](../core/card.md). MesoNet's networks (Afchar et al. 2018) are taken as they were "
-            "published; the linear head on ImageNet features is fitted on the expert's material, with the same "
-            "families left out. Of large sources, the others saw 40 faces each.",
-            _beside((fusion.id, docs), (records[1].id, core_docs), others=docs / OTHERS),
+            "held out, and each held-out source against all faces of the other class. "
+            f"{about_core.beside} MesoNet's networks (Afchar et al. 2018) are taken as they were published; the linear "
+            "head on ImageNet features is fitted on the expert's material, with the same families left out. Of large "
+            "sources, the others saw 40 faces each.",
+            _beside(*own, others=docs / OTHERS),
             "## What it rests on",
             f"{fusion.trained_on}",
             "## Limits",
@@ -100,7 +130,7 @@ IDENTITY = (
 
 
 def identity(record: ModelRecord) -> tuple[str, ...]:
-    """Return what a record says of its model, in the columns of ``IDENTITY``."""
+    """Return the summary of a record in the columns of ``IDENTITY``."""
     rates, (low, high) = record.error_rates, record.log10_lr_bounds
     intervals = {name: "{:.1%} to {:.1%}".format(*pair) for name, pair in rates.interval_95.items()}
     return (
@@ -132,7 +162,7 @@ def _weights(fusion: ModelRecord) -> str:
 
 
 def _beside(*own: tuple[str, Path], others: Path) -> str:
-    """Return the table of other networks beside our own: a row for each set of faces, a column for each network."""
+    """Return a table that compares our models with other networks: one row for each set of faces, one column each."""
     columns: dict[str, dict[tuple[str, str, str], SourceRow]] = {}
     for model, docs in own:
         columns[model] = {}
@@ -160,8 +190,8 @@ def table_by_source(path: Path, *, by_errors: bool = False) -> str:
     """Return a table by source as Markdown.
 
     Args:
-        path: of the CSV with the results.
-        by_errors: whether the rows are ordered by class, then by the share of wrong calls; else as they stand.
+        path: path of the CSV with the results.
+        by_errors: whether to order the rows by class, then by the share of wrong calls; otherwise the file's order.
     """
     rows = read_rows(path)
     if by_errors:

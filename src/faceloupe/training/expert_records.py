@@ -1,8 +1,9 @@
-"""From looks to the records of the expert: its heads, and the fusions that weigh them beside the core.
+"""Records of the expert, made from looks: its heads, and the fusions that weigh them together with the core.
 
-What an examiner brings is of a collection that nobody here has seen, so every number rests on heads that saw no picture
-of a face's family. One exception, said in the records: collections of swaps, their originals included, are judged by
-heads that saw other people of them. The core is one of those that judge, and has been fitted in the same folds.
+An examiner's material comes from collections that were not available here. All numbers are therefore based on heads
+that saw no picture of a face's family, with one exception that the records state: collections of swaps, with their
+originals, are judged by heads that saw other people of the collection. The core is one of the members, and was fitted
+in the same folds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +22,9 @@ from faceloupe.training.looks import CHANGED, MIN_COLOR, Looks
 from faceloupe.training.plans import ANY, HeadPlan
 
 CLEAN = "as-is"
-FRAMES = {"standard": 8, "thorough": 24}  # of each face in a video that the heads look at, by effort
-# Of filmed faces, see ``Fusion.over_frames``. Two frames of a person share a quarter to nine tenths of their variance,
-# by collection; with this bias fewer than 5 % of the originals of any collection left out are called manipulated.
+FRAMES = {"standard": 8, "thorough": 24}  # frames of each face in a video that the heads score, by effort
+# For faces in videos, see ``Fusion.pool_frames``. Two frames of a person share 25 to 90 % of their variance, depending
+# on the collection. With this bias, below 5 % of the originals of any left-out collection are called manipulated.
 CORRELATION, BIAS = 0.6, 1.3
 LICENSE = (
     "Weights: MIT. The encoder is OpenAI's CLIP ViT-B/16 (MIT); the heads were trained on collections licensed for "
@@ -43,12 +44,12 @@ MANIPULATIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """M judgements; a look of a known kind can stand here twice: as one of an unseen family, and as a stranger.
+    """M judgements; a look can appear twice: judged as a look of an unseen family, and as a look of a stranger.
 
     Attributes:
-        index: (M,) int, of the looks.
-        unseen: (M,) bool, whether the error rates count it.
-        logits: (M, P) float64, raw logits of the members; nan where one is silent.
+        index: (M,) int, row numbers of the looks.
+        unseen: (M,) bool, whether the error rates count the judgement.
+        logits: (M, P) float64, raw logits of the members; nan if a member gives no answer.
     """
 
     index: np.ndarray
@@ -70,13 +71,16 @@ def evidence(
     answers: Sequence[CrossAnswers],
     treatments: Sequence[str] = (CLEAN,),
 ) -> Evidence:
-    """Choose who judges each look.
+    """Select which answers judge each look.
+
+    Families with changed faces are judged by heads that saw other people of them. All other looks are judged by heads
+    that saw nothing of their family, and a second time, not counted in the error rates, by heads that saw other people.
 
     Args:
-        looks: of train and val.
-        plans: of P members, ``plans.CORE`` among them where the core is one.
-        answers: one for each plan.
-        treatments: of the looks that are judged.
+        looks: looks of train and val.
+        plans: plans of P members; ``plans.CORE`` for the core, if it is a member.
+        answers: the answers of each plan.
+        treatments: treatments of the looks to judge.
     """
     judged = np.isin(looks.treatments, treatments)
     swaps = np.isin(looks.families, np.unique(looks.families[judged & (looks.kinds == CHANGED)]))
@@ -95,23 +99,23 @@ def evidence(
 
 
 def described(looks: Looks, index: np.ndarray) -> str:
-    """How many faces these are, in words."""
+    """Return a text with the number of faces."""
     return f"{len(set(looks.ids[index].tolist())):,} single faces"
 
 
 def trained_on(looks: Looks, training: np.ndarray) -> str:
-    """Return what a head was trained on, in words."""
+    """Return a text that describes the training material of a head."""
     sources = sorted({source.partition("/")[0] for source in looks.sources[training]})
     faces = len(set(looks.ids[training].tolist()))
     return f"{faces:,} faces of {len(sources)} collections in {int(training.sum()):,} views: {', '.join(sources)}"
 
 
 def limits(kind: str, changed_auc: float) -> tuple[str, ...]:
-    """Return what a record says it cannot do.
+    """Return the limits that a record states.
 
     Args:
-        kind: of the head; ``ANY`` for a fusion.
-        changed_auc: mean AUC of the families of changed faces where the head never saw the family.
+        kind: kind of the head; ``ANY`` for a fusion.
+        changed_auc: mean AUC over the families of changed faces, each judged by heads that never saw the family.
     """
     of = {"generated": "faces generated whole", "changed": "faces changed in part"}.get(
         kind, "generated and changed faces"
@@ -148,15 +152,15 @@ def head_record(
     """Return the record of one head.
 
     Args:
-        plan: of the head.
-        number: its column in the evidence.
-        looks: of train and val.
+        plan: plan of the head.
+        number: column of the head in the evidence.
+        looks: looks of train and val.
         answer: the head's cross-fitted answers.
-        judged: the looks that are judged, with the logits of all members.
-        version: of the record.
-        weights_sha256: of its file.
+        judged: the judgements, with the logits of all members.
+        version: version of the record.
+        weights_sha256: SHA-256 of the head's file.
         component: record of the encoder.
-        contract: of the crops.
+        contract: contract of the crops.
         gates: quality gates of the record.
         peak: upper end of the heatmap's scale.
         changed_auc: area under the ROC curve on faces changed in part, 0..1.
@@ -192,7 +196,7 @@ def head_record(
 
 
 def member_log_odds(members: Sequence[ModelRecord], judged: Evidence) -> np.ndarray:
-    """(M, P) calibrated natural log-odds of the members; 0 where one is silent."""
+    """Return the (M, P) calibrated natural log-odds of the members; 0 if a member gives no answer."""
     columns = []
     for number, record in enumerate(members):
         logits = judged.logits[:, number]
@@ -212,7 +216,7 @@ def fusion_records(
     scope_limit: float,
     changed_auc: float,
 ) -> tuple[ModelRecord, ...]:
-    """Return the records of the fusions, one for each effort; they differ in the number of video frames."""
+    """Return the records of the fusions, one for each effort; they differ only in the number of video frames."""
     members = (core, *heads)
     log_odds = member_log_odds(members, judged)
     index = judged.index

@@ -1,4 +1,4 @@
-"""The stage that makes the expert: its heads are fitted and judged, and become records beside the core's."""
+"""The stage that makes the expert: fits and judges its heads, and writes their records and those of the fusions."""
 
 import hashlib
 import math
@@ -53,26 +53,26 @@ _COMPONENT_ORIGIN = (
     "rounded to 8 bits with one scale for each output channel, embeddings, normalizations and biases in 32 bits. Not "
     "trained any further."
 )
-KNOWN = 3000  # faces that a head remembers, to tell how far another one lies from them
-SCOPE_QUANTILE = 0.99  # of the faces of families left out: the others get no verdict
-PEAKS = 16  # heatmaps that are looked at for the upper end of their color scale
+KNOWN = 3000  # faces that a head remembers, to measure how far another face lies from them
+SCOPE_QUANTILE = 0.99  # of the distances of faces of left-out families; faces farther away get no verdict
+PEAKS = 16  # heatmaps used for the upper end of their color scale
 PEAK_QUANTILE = 0.75
 TIERS = (CLEAN, "768", "512")
-FRAMES_OF_CLIP = 6  # of one person, from which on they are judged together as those of a clip are
+FRAMES_OF_CLIP = 6  # fewest frames of one person that are judged together, like the frames of a clip
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything that the stage reads.
+    """All inputs of the stage.
 
     Attributes:
-        looks: of all splits.
-        cache: that they point into.
-        stills: by id.
-        regions: of the kind ``FACE``, by id.
-        surroundings: of the kind ``SURROUNDINGS``, by id.
+        looks: looks of all splits.
+        cache: features that the looks point into.
+        stills: pictures by id.
+        regions: regions of the kind ``FACE``, by id.
+        surroundings: regions of the kind ``SURROUNDINGS``, by id.
         work: folder of the regions.
-        core: its answers to the looks.
+        core: the core's answers to the looks.
     """
 
     looks: Looks
@@ -89,9 +89,9 @@ def read(work: Path, core: Path, stills: Sequence[Still], settings: ExpertSettin
 
     Args:
         work: folder that ``regions`` and ``features`` wrote to.
-        core: made by the stage ``core``.
-        stills: the material that is wanted.
-        settings: what families and changed faces are.
+        core: folder that the stage ``core`` wrote to.
+        stills: the pictures to use.
+        settings: settings that define the families and the changed faces.
 
     Raises:
         DatasetError: a stage has not run.
@@ -117,19 +117,19 @@ def make(
 
     Args:
         prepared: the material.
-        settings: how.
-        core: made by the stage ``core``: its record and weights.
-        encoder: its file.
-        target: folder that the records and the heads are written to, all or none.
+        settings: settings of the expert.
+        core: folder of the stage ``core``, with its record and weights.
+        encoder: file of the encoder.
+        target: folder for the records and the heads, replaced as a whole.
         docs: folder of the card and its tables by source.
         core_docs: folder of the core's tables by source.
-        report: called with lines on what was done.
+        report: called with progress messages.
 
     Returns:
         The records: heads first, then fusions.
 
     Raises:
-        DatasetError: a face that is only for looking would be fitted on, a class is missing, or the stage `others` has
+        DatasetError: a held-out picture is among the training material, a class is missing, or the stage `others` has
             not run.
     """
     if not (prepared.work / OTHERS).is_file():
@@ -179,7 +179,7 @@ def make(
 
 
 def _fit(plan: HeadPlan, seen: Looks, values: np.ndarray, report: Callable[[str], None]) -> Answers | None:
-    """Fit a plan's heads and have them judge; None where the material holds too few kinds of faces for that."""
+    """Fit a plan's heads and let them judge; None if the material has too few kinds of faces for that."""
     if plan.can_learn(seen):
         answer = cross_fitting.cross_fit(plan, seen, values)
         if answer.judges_both(plan, seen):
@@ -190,7 +190,7 @@ def _fit(plan: HeadPlan, seen: Looks, values: np.ndarray, report: Callable[[str]
 
 
 def changed_auc(seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[CrossAnswers]) -> float:
-    """Mean AUC over the families of changed faces, each judged by a head that never saw the family; nan for none."""
+    """Return the mean AUC over families of changed faces, judged by heads that never saw the family; nan for none."""
     measured = []
     for plan, answer in zip(plans, answers, strict=True):
         if plan.kind != CHANGED:
@@ -204,7 +204,7 @@ def changed_auc(seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[CrossA
 
 
 def scope_limit(plan: HeadPlan, seen: Looks, values: np.ndarray) -> float:
-    """Return the distance from known faces that few faces of a family left out exceed, see ``models.expert``."""
+    """Return the distance from known faces that few faces of left-out families exceed, see ``models.expert``."""
     clean = plan.speaks(seen) & (seen.treatments == CLEAN) & plan.concerns(seen.kinds)
     folds, distances = cross_fitting.family_fold(seen.families), []
     for number in np.unique(folds[clean]):
@@ -217,7 +217,7 @@ def scope_limit(plan: HeadPlan, seen: Looks, values: np.ndarray) -> float:
 
 
 def scope_only(tensors: dict[str, torch.Tensor], names: tuple[str, ...]) -> Head:
-    """Return a head that says nothing but how far a face lies from known ones."""
+    """Return a head that only tells how far a face lies from known faces."""
     nothing = {
         "rows": torch.tensor([heads.SCOPE_ROW]),
         "mean": torch.zeros(WIDTH),
@@ -238,7 +238,7 @@ def _faces(plan: HeadPlan, seen: Looks, values: np.ndarray, chosen: np.ndarray) 
 
 @dataclass(frozen=True, slots=True)
 class _Workshop:
-    """What records are made from; see ``make``."""
+    """Inputs for making the records; see ``make``."""
 
     material: Material
     seen: Looks
@@ -252,7 +252,7 @@ class _Workshop:
 
     @property
     def component(self) -> ComponentRecord:
-        """The record of the encoder: its file is named by its bytes."""
+        """Record of the encoder, with the SHA-256 of its file."""
         content = self.encoder.read_bytes()
         return ComponentRecord(
             _COMPONENT,
@@ -267,7 +267,7 @@ class _Workshop:
     def heads(
         self, answers: Sequence[Answers], report: Callable[[str], None]
     ) -> tuple[list[ModelRecord], list[Member]]:
-        """Write the files of the heads, and make their records; with each, it as a member of a fusion."""
+        """Write the files of the heads; return their records, and the members of the fusions, the core first."""
         tower = Encoder.load(self.encoder.read_bytes())
         records, members = (
             [],
@@ -334,7 +334,7 @@ class _Workshop:
         )
 
     def _shown(self, plan: HeadPlan, count: int) -> list[str]:
-        """Ids of manipulated faces that a head is there for, spread over the sources by chance."""
+        """Return ids of manipulated faces that a head is meant for, drawn at random and spread over the sources."""
         manipulated = plan.concerns(self.seen.kinds) & (self.seen.kinds != PHOTO)
         chosen = plan.speaks(self.seen) & manipulated & (self.seen.treatments == CLEAN)
         chance = heads.balance_over(self.seen.sources[chosen])
@@ -343,7 +343,7 @@ class _Workshop:
         return [str(name) for name in random.choice(self.seen.ids[chosen], count, replace=False, p=chance)]
 
     def peak_of(self, scorer: Scorer, names: Sequence[str]) -> float:
-        """Upper end of the heatmaps' color scale: what the peaks over manipulated faces rarely exceed."""
+        """Return the upper end of the heatmaps' color scale: a high quantile of their peaks over manipulated faces."""
         peaks = []
         for name in names:
             kind = regions.SURROUNDINGS if name in self.material.surroundings else regions.FACE
@@ -354,7 +354,7 @@ class _Workshop:
 
 
 def _pose(region: Region) -> tuple[float, float]:
-    """Yaw and roll of the face of a region, degrees; nan where no landmarks are known."""
+    """Return yaw and roll of the face of a region, degrees; nan without landmarks."""
     if not region.landmarks:
         return math.nan, math.nan
     face = DetectedFace(region.face_box, region.confidence, np.array(region.landmarks).reshape(5, 2))
@@ -363,12 +363,12 @@ def _pose(region: Region) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """What a fusion says, for the tables.
+    """Verdicts of a fusion, for the tables.
 
     Attributes:
         members: records of the core and the heads.
-        fusion: record of it.
-        plans: of the members.
+        fusion: record of the fusion.
+        plans: plans of the members.
     """
 
     members: tuple[ModelRecord, ...]
@@ -384,7 +384,7 @@ class _Judge:
     def of_left_out(
         self, seen: Looks, answers: Sequence[CrossAnswers], located: Mapping[str, Region]
     ) -> tuple[list[SourceRow], list[SourceRow], list[SourceRow]]:
-        """Rows of what the error rates count: by source; by tier, of the faces that have all tiers; by condition."""
+        """Return rows of the faces that the error rates count: by source; by tier (faces with all); by condition."""
         judged = expert_records.evidence(seen, self.plans, answers).counted()
         judged = judged.where(seen.scored[judged.index])
         clean = self._verdicts(seen, judged)
@@ -402,9 +402,10 @@ class _Judge:
         return left_out, expert_tables.in_all(verdicts), conditions
 
     def of_clips(self, seen: Looks, answers: Sequence[CrossAnswers]) -> list[SourceRow]:
-        """Rows of changed faces and their originals, where there are frames enough of a person, judged together.
+        """Return rows of changed faces and their originals, with the frames of a person judged together.
 
-        Judged twice: by what saw other people of the collection, and by what saw nothing of its family.
+        Only people with at least ``FRAMES_OF_CLIP`` frames are included. They are judged twice: by heads that saw other
+        people of the collection, and by heads that saw nothing of its family.
         """
         clean = (seen.treatments == CLEAN) & seen.scored
         swaps = np.isin(seen.families, np.unique(seen.families[clean & (seen.kinds == CHANGED)]))
@@ -425,7 +426,7 @@ class _Judge:
             enough = [clip for clip in clips if len(clip.log_odds) >= FRAMES_OF_CLIP]
             if not enough:
                 continue
-            together = [self.fusion.over_frames(float(clip.log_odds.mean()), len(clip.log_odds)) for clip in enough]
+            together = [self.fusion.pool_frames(float(clip.log_odds.mean()), len(clip.log_odds)) for clip in enough]
             verdicts = Verdicts.at(
                 np.array([clip.label for clip in enough]),
                 np.array([clip.family for clip in enough]),
@@ -436,7 +437,7 @@ class _Judge:
         return rows
 
     def of_held_out(self, held_out: Looks, logits: np.ndarray) -> list[SourceRow]:
-        """Rows by source and tier of what nothing was fitted on; the raw logits of the P members are (N, P)."""
+        """Return rows by source and tier of the held-out looks; ``logits`` are the members' (N, P) raw logits."""
         rows = []
         speaks = np.stack([plan.speaks(held_out) for plan in self.plans], axis=1)
         for tier in TIERS:

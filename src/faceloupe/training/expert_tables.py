@@ -1,4 +1,4 @@
-"""Tables of what the fusion says of faces: by source, of sources left out and held out for good; degraded; by pose."""
+"""Tables of the fusion's verdicts: by source, for left-out and held-out sources; by degradation; by pose and size."""
 
 import math
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ class Verdicts:
         labels: (N,) int, 1 = manipulated.
         sources: (N,) str.
         log_odds: (N,) float64, calibrated natural log-odds at even prior odds.
-        manipulated, authentic: (N,) bool, what was decided; inconclusive where neither.
+        manipulated, authentic: (N,) bool, the decisions; a look with neither is inconclusive.
     """
 
     labels: np.ndarray
@@ -41,12 +41,12 @@ class Verdicts:
         return cls(labels, sources, log_odds, scores >= thresholds.upper, scores <= thresholds.lower)
 
     def where(self, keep: np.ndarray) -> "Verdicts":
-        """Return the looks that a (N,) bool mask keeps."""
+        """Return the verdicts that a (N,) bool mask keeps."""
         return Verdicts(*(getattr(self, part.name)[keep] for part in fields(self)))
 
 
 def by_source(verdicts: Verdicts, view: str) -> list[SourceRow]:
-    """Return a row for each source and class, and one for all of each class."""
+    """Return a row for each source and class, and one for each whole class."""
     rows = []
     both = len(set(verdicts.labels.tolist())) == 2
     weights = balance(verdicts.labels, verdicts.sources) if both else np.ones(len(verdicts.labels))
@@ -76,10 +76,10 @@ def by_source(verdicts: Verdicts, view: str) -> list[SourceRow]:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The frames of one person: of a clip, or of several where the collection does not say which.
+    """Frames of one person, from one clip, or from several if the collection does not tell them apart.
 
     Attributes:
-        family: of the collection.
+        family: family of the collection.
         label: 1 = manipulated.
         log_odds: (N,) float64, calibrated natural log-odds of the frames.
     """
@@ -90,31 +90,31 @@ class Clip:
 
 
 def by_clip(families: np.ndarray, units: np.ndarray, labels: np.ndarray, log_odds: np.ndarray) -> list[Clip]:
-    """Sort N frames by family, person and label."""
+    """Group N frames by family, person and label."""
     keys = np.rec.fromarrays([families, units, labels])
     _, first, number = np.unique(keys, return_index=True, return_inverse=True)
     return [Clip(str(families[row]), int(labels[row]), log_odds[number == clip]) for clip, row in enumerate(first)]
 
 
 def in_all(verdicts: Iterable[tuple[str, Verdicts]]) -> list[SourceRow]:
-    """Return the rows of all of a class for each view.
+    """Return the rows of the whole classes for each view.
 
     Args:
-        verdicts: the view in words, and the answers to it.
+        verdicts: description of each view, and the verdicts on it.
     """
     rows = [row for view, verdict in verdicts for row in by_source(verdict, view)]
     return [row for row in rows if row.source == "all"]
 
 
-_TURNED, _TILTED, _SIZES = (0, 10, 20, 35), (0, 5, 12, 30), (0, 60, 100, 200)  # where each span begins
+_TURNED, _TILTED, _SIZES = (0, 10, 20, 35), (0, 5, 12, 30), (0, 60, 100, 200)  # lower bounds of the spans
 
 
 def by_condition(verdicts: Verdicts, yaw_deg: np.ndarray, roll_deg: np.ndarray, face_px: np.ndarray) -> list[SourceRow]:
-    """Return the rows of all of a class by pose and size.
+    """Return the rows of the whole classes by pose and size.
 
     Args:
-        verdicts: the answers to N faces.
-        yaw_deg: (N,) float64, see ``faces.upright``; nan where no landmarks are known.
+        verdicts: verdicts on N faces.
+        yaw_deg: (N,) float64, see ``faces.upright``; nan without landmarks.
         roll_deg: (N,) float64, likewise.
         face_px: (N,) float64, longer side of the face box, pixels.
     """

@@ -1,4 +1,4 @@
-"""The error rates of an exported network, on the validation faces of the material; they go into its own record."""
+"""Error rates of an exported network on the validation faces of the material, written into its own record."""
 
 from pathlib import Path
 
@@ -18,23 +18,23 @@ from faceloupe.training.scoring import score_all
 def measure_exported(
     path: Path, registry: Path, root: Path, items: list[Item], model: str = QUICK_MODEL
 ) -> dict[str, Measures]:
-    """Measure an exported network beside the original, and write both into its record.
+    """Measure an exported network and the original, and write both results into the record of the export.
 
-    The thresholds and the calibrator are those of the original's record, which were fitted to faces of this split: both
-    rows are favored by that alike, and are to be compared with each other, not with the cross-fitted rates of the card.
+    Thresholds and calibrator come from the original's record and were fitted to faces of this split. This favors both
+    results alike: compare them with each other, not with the cross-fitted rates of the card.
 
     Args:
-        path: of the exported file; its record lies beside it.
+        path: path of the exported file; its record lies beside it.
         registry: folder of the original's record and weights.
         root: folder of the material.
         items: prepared items of the material.
         model: id of the original.
 
     Returns:
-        The measures, by their name in the record: ``error_rates``, and ``error_rates_of_the_original``.
+        The measures by their name in the record: ``error_rates`` and ``error_rates_of_the_original``.
 
     Raises:
-        WeightsError: the file, its record or the original are not what they should be.
+        WeightsError: the file, its record or the original is missing or not valid.
     """
     record = find_record(registry, model)
     exported_record, exported = edge_export.read_exported(path, record)

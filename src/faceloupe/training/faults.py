@@ -1,4 +1,4 @@
-"""Deliberate defects of a training run, to see what each does to a detector (see docs/robustness.md)."""
+"""Deliberate defects of a training run, to study their effect on a detector (see docs/robustness.md)."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import nn
 
 from faceloupe.errors import DatasetError
 
-# Mode -> what its amount means; None where it takes none.
+# Mode -> meaning of its amount; None if it takes none.
 MODES: dict[str, str | None] = {
     "label_noise": "share of the labels that are flipped, 0..1",
     "shuffle_labels": None,  # labels are shuffled within the batch
@@ -26,7 +26,7 @@ class Fault:
 
     Attributes:
         mode: one of ``MODES``.
-        amount: see there; 0 where the mode takes none.
+        amount: see ``MODES``; 0 if the mode takes none.
 
     Raises:
         DatasetError: the mode is unknown, or its amount is out of range.
@@ -59,7 +59,7 @@ class Fault:
             raise DatasetError(f"{amount!r} is no amount for the fault {mode}.") from None
 
     def batch(self, faces: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what becomes of a batch: (N, 3, S, S) inputs and (N,) labels, 1 = manipulated."""
+        """Return a batch under this fault: (N, 3, S, S) inputs and (N,) labels, 1 = manipulated."""
         if self.mode == "label_noise":
             return faces, torch.where(torch.rand(len(labels)).to(labels.device) < self.amount, 1.0 - labels, labels)
         if self.mode == "shuffle_labels":
@@ -77,7 +77,7 @@ class Fault:
         return nn.functional.binary_cross_entropy_with_logits(logits, targets)
 
     def skips(self, step: int) -> bool:
-        """Whether the update of a step, counted from 0, is left out."""
+        """Whether the update of a step, counted from 0, is skipped."""
         return self.mode == "skip_update" and step % int(self.amount) == int(self.amount) - 1
 
     def after(self, network: nn.Module) -> None:

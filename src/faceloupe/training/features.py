@@ -1,8 +1,8 @@
-"""The encoder's features of every view, computed once and kept: heads are trained on them in minutes.
+"""The encoder's features of every view, computed once and cached, so that heads can be trained in minutes.
 
-``features.bin`` holds one record of (L, D) float16 after the other, ``features.csv`` says what each of them is of.
-Both only grow. A record is on disk before its row, so that after a run was killed, at any byte, what has both is whole,
-and the rest is cut off and computed again.
+``features.bin`` holds records of (L, D) float16, one after the other; ``features.csv`` names the picture and the view
+of each record. Both files only grow, and a record is on disk before its row. If a run is killed, at any byte, the
+records that have a row are complete and are kept; the rest is cut off and computed again.
 """
 
 import hashlib
@@ -30,26 +30,26 @@ from faceloupe.training.regions import FACE, SURROUNDINGS, Kind, Region
 VALUES, TABLE, MADE_BY = "features.bin", "features.csv", "features.json"
 COLUMNS = ("id", "view", "face_px", "ratio")
 BATCH = 32  # crops that are stored at once
-_PASS = 4  # crops in one pass of the encoder: more do not fit into a core's cache, and take longer each
-_AHEAD = 16  # pictures that are read and cut while the encoder is at work
-# What CLIP was trained on: the means and deviations of its pictures' channels (Radford et al. 2021).
+_PASS = 4  # crops in one pass: more do not fit into a CPU core's cache, and each takes longer
+_AHEAD = 16  # pictures that are read and cropped while the encoder runs
+# CLIP's own: the means and standard deviations of the channels of its training pictures (Radford et al. 2021).
 CONTRACT = InputContract(
     size=views.SIDE, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
 )
 
 # Crop -> the region that it is cut out of.
 REGIONS: Mapping[str, Kind] = {"tight": FACE, "widest": SURROUNDINGS}
-# Before the name of another treatment: the face is blended with a changed copy of itself first, see ``blending``.
+# Prefix to the name of another treatment: the face is first blended with a changed copy of itself, see ``blending``.
 BLENDED = "blended/"
 
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """What a network is given of a face.
+    """The crops of a face that a network gets.
 
     Attributes:
-        regions: name of ``views.CROPS`` -> the region that it is cut out of.
-        side: of the crops, pixels.
+        regions: name in ``views.CROPS`` -> the region that the crop is cut out of.
+        side: side of the crops, pixels.
     """
 
     regions: Mapping[str, Kind]
@@ -69,7 +69,7 @@ class View:
 
     @property
     def name(self) -> str:
-        """Crop and treatment, as the cache names the view."""
+        """Crop and treatment: the name of the view in the cache."""
         return f"{self.crop}/{self.treatment}"
 
 
@@ -77,15 +77,15 @@ def load_encoder(path: Path) -> tuple[Encode, tuple[int, int], str]:
     """Load the encoder's file.
 
     Returns:
-        The encoder, the shape (L, D) of what it says of one crop, and the SHA-256 of its file, hexadecimal.
+        The encoder, the shape (L, D) of its features of one crop, and the SHA-256 of its file, hexadecimal.
 
     Raises:
         DatasetError: the file is missing.
-        WeightsError: the file is not the encoder's.
+        WeightsError: the file does not hold the encoder.
     """
     if not path.is_file():
         raise DatasetError(f"{path} is not there: run `encoder` first.")
-    import torch  # here: reading features does without torch
+    import torch  # here: reading features does not need torch
 
     from faceloupe.models.encoder import Encoder
 
@@ -97,7 +97,7 @@ def load_encoder(path: Path) -> tuple[Encode, tuple[int, int], str]:
             features: np.ndarray = encoder(torch.from_numpy(normalize(crops, CONTRACT))).numpy()
         return features
 
-    torch.set_num_threads(1)  # passes side by side take half the time of one pass that is spread over two cores
+    torch.set_num_threads(1)  # parallel passes take half the time of one pass that is spread over two CPU cores
     pool = ThreadPoolExecutor(os.cpu_count())
 
     def encode(crops: np.ndarray) -> np.ndarray:
@@ -109,18 +109,18 @@ def load_encoder(path: Path) -> tuple[Encode, tuple[int, int], str]:
 
 
 class FeatureStore:
-    """The growing cache; a context manager. One writer at a time."""
+    """The growing cache of features, a context manager. Only one writer at a time is allowed."""
 
     def __init__(self, folder: Path, shape: tuple[int, int], made_by: str) -> None:
-        """Open a cache, or begin one; what a killed run left half is cut off.
+        """Open a cache or create it; incomplete records of a killed run are cut off.
 
         Args:
-            folder: of the cache.
+            folder: folder of the cache.
             shape: (L, D) of one record.
-            made_by: what the features depend on besides the picture: the SHA-256 of the encoder's file.
+            made_by: SHA-256 of the encoder's file; besides the picture, the features depend only on it.
 
         Raises:
-            DatasetError: the cache in the folder is of another encoder or shape.
+            DatasetError: the cache is of another encoder or shape, or its description is missing or damaged.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._shape = shape
@@ -156,18 +156,18 @@ class FeatureStore:
         return len(self._known)
 
     def __contains__(self, of: tuple[str, str]) -> bool:
-        """Whether there are features of an id and the name of a view."""
+        """Whether the cache holds features of an id and a view name."""
         return of in self._known
 
     def add(self, of: Iterable[tuple[str, str, float, float]], values: np.ndarray) -> None:
         """Add records; they are on disk when this returns.
 
         Args:
-            of: N times id, name of the view, face size in pixels, crop ratio (see ``views.Crop``).
+            of: id, view name, face size in pixels and crop ratio (see ``views.Crop``) of each of the N records.
             values: (N, L, D), stored as float16.
 
         Raises:
-            ValueError: the values are of another shape, or not finite in float16.
+            ValueError: the values have another shape, or are not finite in float16.
         """
         rows = [(name, view, f"{face_px:.1f}", f"{ratio:.3f}") for name, view, face_px, ratio in of]
         if values.shape != (len(rows), *self._shape):
@@ -194,13 +194,13 @@ def _described(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The cache, read.
+    """Contents of the cache.
 
     Attributes:
-        ids: (N,) str, of the pictures.
+        ids: (N,) str, ids of the pictures.
         views: (N,) str, names of the views.
         face_px: (N,) float64, longer side of the face box before the crop was resized, pixels.
-        ratio: (N,) float64, side of the crop in longer sides of the face box.
+        ratio: (N,) float64, side of the crop divided by the longer side of the face box.
         values: (N, L, D) float16, a read-only memory map.
         made_by: see ``FeatureStore``.
     """
@@ -214,10 +214,10 @@ class Features:
 
 
 def read(folder: Path) -> Features:
-    """Read a cache, which another process may be adding to.
+    """Read a cache; another process may be adding to it.
 
     Raises:
-        DatasetError: there is none, it holds nothing, or it is damaged.
+        DatasetError: there is no cache, it is empty, or it is damaged.
     """
     description = _described(folder / MADE_BY)
     shape = tuple(description["shape"])
@@ -248,24 +248,24 @@ def extract(
     batch: int = BATCH,
     report: Callable[[str, int, int], None] = lambda treatment, done, of: None,
 ) -> None:
-    """Compute what the cache lacks: one treatment after the other, so that a run cut short has all of the first.
+    """Compute the missing features, one treatment after the other, so that an aborted run has completed the first ones.
 
     Args:
         stills: the material.
-        located: its regions of each kind by id, see ``regions.read``; pictures without a face are passed over.
+        located: regions of each kind by id, see ``regions.read``; pictures without a face are skipped.
         work: folder that ``regions.make`` wrote to.
-        store: the cache that is added to.
+        store: the cache to add to.
         encode: the encoder.
-        treatments: split -> its treatments, see ``views.treat``; those of all splits run in the order in which they are
-            first named. Photographs alone are ``BLENDED``, where their landmarks are known. What is treated by chance
-            is not looked at as ``widest``: a head for that crop learned worse with such views than without.
-        view_caps: treatment -> bounds of the pictures that are looked at under it, see ``choosing.bounded``; without
-            any where it is not named.
-        tight_only: sources that are not looked at as ``widest``: their pictures were edited in the face alone, or show
-            no more.
-        crops: that are cut.
-        batch: crops that are encoded at once, or one more.
-        report: called with a treatment, the number of pictures done, and of all that it is for.
+        treatments: treatments of each split, see ``views.treat``; the treatments of all splits run in the order in
+            which they are first named. Only photographs with known landmarks get ``BLENDED`` treatments. Random
+            treatments are not applied to the ``widest`` crop: a head for that crop learned worse with these views.
+        view_caps: caps of the pictures under each treatment, see ``choosing.bounded``; no caps for treatments that are
+            not listed.
+        tight_only: sources without a ``widest`` crop: only the face of their pictures was edited, or they show little
+            else.
+        crops: the crops to cut.
+        batch: number of crops encoded at once; may be exceeded by one.
+        report: called with a treatment, the number of its pictures done, and their total number.
 
     Raises:
         DatasetError: a treatment is unknown, or a region is missing or damaged.
@@ -306,12 +306,12 @@ def extract(
             flush()
 
 
-_Look = tuple[tuple[str, str, float, float], np.ndarray]  # what a crop is of, see ``FeatureStore.add``, and its pixels
+_Look = tuple[tuple[str, str, float, float], np.ndarray]  # row of a crop, see ``FeatureStore.add``, and its pixels
 _Task = tuple[Still, Path, list[View], Crops, Mapping[Kind, Region]]  # arguments of ``_looks``
 
 
 def _ahead(reader: ThreadPoolExecutor, tasks: Iterable[_Task]) -> Iterator[list[_Look]]:
-    """Yield the crops of each task in order, some of them cut ahead of their turn."""
+    """Yield the crops of each task in order; the next ones are cut in advance."""
     pending: deque[Future[list[_Look]]] = deque()
     for task in tasks:
         pending.append(reader.submit(_looks, *task))
@@ -328,7 +328,7 @@ def _looks(
     crops: Crops,
     located: Mapping[Kind, Region],
 ) -> list[_Look]:
-    """Return the views of one picture that its regions allow, and what they are of; a region is treated once."""
+    """Return the wanted views of a picture, as far as its regions exist; a region is treated only once."""
     looks: list[_Look] = []
     treated: dict[tuple[Kind, str], tuple[views.Face, views.Framing]] = {}
     for view in wanted:

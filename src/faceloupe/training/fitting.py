@@ -1,4 +1,4 @@
-"""What is fitted on validation faces, and judged on folds that it was not fitted to: calibrators and thresholds."""
+"""Calibrators and thresholds, fitted on validation faces and judged on folds that they were not fitted to."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from faceloupe.models.contract import KINDS, Calibrator
 from faceloupe.models.record import Thresholds
 from faceloupe.training.scoring import GENERATED, ScoredFaces
 
-MAX_ERROR = 0.03  # of the faces on either side of the band, how many may belong to the other side
-FOLDS = 5  # of the cross-fitting; a unit is never split
-_FLAT = 1e-6  # least slope of a calibrator
-_NOISE = 1e-5  # logits that are closer are the same: what lies behind differs between batches and machines
+MAX_ERROR = 0.03  # largest share of wrong faces on either side of the band
+FOLDS = 5  # folds of the cross-fitting; a unit is never split
+_FLAT = 1e-6  # smallest slope of a calibrator
+_NOISE = 1e-5  # logits closer than this count as equal: smaller differences vary between batches and machines
 
 
 def fit_calibrator(
@@ -29,8 +29,8 @@ def fit_calibrator(
         kind: one of ``models.contract.KINDS``.
         labels: (N,) 1 = manipulated, 0 = authentic.
         logits: (N,) raw logits.
-        described: which faces these are.
-        weights: (N,) of the faces, > 0; all alike by default. Not for ``isotonic``.
+        described: description of the faces.
+        weights: (N,) weights of the faces, > 0; equal by default. Not used by ``isotonic``.
     """
     if kind == "isotonic":
         return _isotonic(labels, logits, described)
@@ -44,23 +44,23 @@ def fit_calibrator(
 
     best = minimize(cost, x0=(scale, 0.0), method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-10}).x
     slope, intercept = float(best[0]) / scale, float(best[1]) if kind == "platt" else 0.0
-    if slope < _FLAT:  # scores that tell nothing, or the opposite
+    if slope < _FLAT:  # the scores are uninformative or inverted
         slope, intercept = _FLAT, 0.0
     return Calibrator(f"{kind}-{slope:.4f}{intercept:+.4f}", kind, slope, intercept, (), described)
 
 
 def _isotonic(labels: np.ndarray, logits: np.ndarray, described: str) -> Calibrator:
-    """Isotonic regression, its probabilities held off 0 and 1 by what as many faces can tell (Laplace's rule)."""
+    """Fit an isotonic regression; its probabilities stay off 0 and 1 as the number of faces allows (Laplace's rule)."""
     fake = labels == 1
     weights = np.where(fake, 0.5 / fake.sum(), 0.5 / (~fake).sum())
     margin = 1.0 / (min(fake.sum(), (~fake).sum()) + 2.0)
-    if np.ptp(logits) < _NOISE:  # a network that has one answer to all
+    if np.ptp(logits) < _NOISE:  # the network gives the same answer to all faces
         logits = np.full_like(logits, logits[0])
     fitted = IsotonicRegression(y_min=margin, y_max=1.0 - margin).fit(logits, fake.astype(float), weights)
     places, shares = fitted.X_thresholds_.astype(float), fitted.y_thresholds_
     keep = np.r_[True, np.diff(places) > 1e-9]
     knots = tuple(zip(places[keep].tolist(), np.log(shares / (1.0 - shares))[keep].tolist(), strict=True))
-    if len(knots) == 1:  # all logits alike
+    if len(knots) == 1:  # all logits are equal
         knots += ((knots[0][0] + 1.0, knots[0][1]),)
     digest = hashlib.sha256(repr(knots).encode()).hexdigest()[:8]
     return Calibrator(f"isotonic-{len(knots)}-{digest}", "isotonic", 1.0, 0.0, knots, described)
@@ -69,17 +69,17 @@ def _isotonic(labels: np.ndarray, logits: np.ndarray, described: str) -> Calibra
 def choose_thresholds(
     labels: np.ndarray, scores: np.ndarray, max_error: float = MAX_ERROR, weights: np.ndarray | None = None
 ) -> Thresholds:
-    """Return the narrowest band between the thresholds that keeps the error on either side of it within ``max_error``.
+    """Return the narrowest band between two thresholds that keeps the error on each side within ``max_error``.
 
-    Above the band the error is the share of authentic faces, below it that of manipulated ones, both classes given the
-    same total weight. The upper threshold is never below 0.5 and the lower never above it: no verdict goes against the
-    score.
+    The error above the band is the share of authentic faces there, the error below it the share of manipulated faces;
+    both classes have the same total weight. The upper threshold is never below 0.5 and the lower one never above it, so
+    no verdict contradicts the score.
 
     Args:
         labels: (N,) 1 = manipulated, 0 = authentic.
         scores: (N,) calibrated P(manipulated), 0..1.
         max_error: largest share of wrong verdicts on either side, 0..1.
-        weights: (N,) of the faces within their class, > 0; all alike by default.
+        weights: (N,) weights of the faces within their class, > 0; equal by default.
     """
     fake = labels == 1
     weights = np.ones(len(labels)) if weights is None else weights
@@ -93,9 +93,9 @@ _Weighted = tuple[np.ndarray, np.ndarray]  # scores of the faces of a class, and
 
 
 def _lowest_bar(right: _Weighted, wrong: _Weighted, max_error: float) -> float:
-    """Return the lowest score from which upward at most ``max_error`` of the weight is of the wrong class.
+    """Return the lowest score at and above which at most ``max_error`` of the weight is of the wrong class.
 
-    Where there is none, the result lies above all scores.
+    If there is none, the result lies above all scores.
     """
     bars = np.unique(np.r_[right[0], wrong[0]])
     of_right, of_wrong = _share_from(*right, bars), _share_from(*wrong, bars)
@@ -104,7 +104,7 @@ def _lowest_bar(right: _Weighted, wrong: _Weighted, max_error: float) -> float:
 
 
 def _share_from(scores: np.ndarray, weights: np.ndarray, bars: np.ndarray) -> np.ndarray:
-    """Share of the weight of a class that lies at each bar or above."""
+    """Return the share of a class's weight at or above each bar."""
     order = np.argsort(scores, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(weights[order])])
     share_below: np.ndarray = below[np.searchsorted(scores[order], bars, side="left")] / below[-1]
@@ -113,7 +113,7 @@ def _share_from(scores: np.ndarray, weights: np.ndarray, bars: np.ndarray) -> np
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What is fitted on validation faces: how a logit becomes a score, and where the thresholds stand."""
+    """Calibrator and thresholds, fitted on validation faces."""
 
     calibrator: Calibrator
     thresholds: Thresholds
@@ -129,10 +129,11 @@ Members = Sequence[tuple[str, ScoredFaces]]  # of an ensemble: kind of calibrato
 
 
 class CrossFit:
-    """Fits on all folds but one, each to judge that one: errors are not counted on the faces that set the bar.
+    """Cross-fitted calibrators and thresholds: each fold is judged by a fit on all the others.
 
-    Made from the clean faces; the same faces under a degradation are judged by the fits of their own folds. For an
-    ensemble, the calibrators of its members are fitted anew within every fold, too.
+    Errors are therefore not counted on faces that set the thresholds. The fits are made from the clean faces; the same
+    faces under a degradation are judged by the fits of their own folds. For an ensemble, the calibrators of its members
+    are also fitted anew for every fold.
     """
 
     def __init__(self, kind: str, faces: ScoredFaces, members: Members = (), folds: int = FOLDS) -> None:
@@ -148,7 +149,7 @@ class CrossFit:
             self._fits.append((own, Fit.to(kind, faces.labels[training], logits[training])))
 
     def decide(self, faces: ScoredFaces, members: Members = ()) -> Decisions:
-        """Decisions on the faces this was made from, in their order, whatever became of their pictures."""
+        """Return decisions on the faces that the fits were made from, in their order; the pictures may be degraded."""
         count = len(faces.labels)
         log_odds, upper, lower = np.empty(count), np.empty(count), np.empty(count)
         for number, (own, fit) in enumerate(self._fits):
@@ -160,7 +161,7 @@ class CrossFit:
 
 
 def pooled_logits(calibrators: Sequence[Calibrator], faces: ScoredFaces, members: Members) -> np.ndarray:
-    """Logits of the faces; an ensemble's are the mean log-odds of its members under their calibrators."""
+    """Return the logits of the faces; for an ensemble, the mean of its members' calibrated log-odds."""
     if not members:
         return faces.logits
     pairs = zip(calibrators, members, strict=True)
@@ -169,7 +170,7 @@ def pooled_logits(calibrators: Sequence[Calibrator], faces: ScoredFaces, members
 
 
 def compare_calibrators(faces: ScoredFaces, members: Members = ()) -> dict[str, tuple[float, float]]:
-    """Return the expected calibration error and Cllr of every kind, on held-out folds."""
+    """Return the expected calibration error and Cllr of every kind of calibrator, on held-out folds."""
     once = np.ones(len(faces.labels))
     table = {}
     for kind in KINDS:
@@ -180,7 +181,7 @@ def compare_calibrators(faces: ScoredFaces, members: Members = ()) -> dict[str, 
 
 
 def source_sets(faces: ScoredFaces) -> dict[str, np.ndarray]:
-    """Row name -> (N,) mask, for tables by source."""
+    """Return the (N,) mask of each row of a table by source, by row name."""
     sets = {"all": np.ones(len(faces.items), bool), "generated faces against photos": faces.mask(GENERATED)}
     sets |= {source: faces.mask((source,)) for source in faces.sources}
     return {name: mask for name, mask in sets.items() if mask.any()}

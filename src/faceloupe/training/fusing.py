@@ -1,7 +1,7 @@
-"""From the log-odds of core and heads to the records of a fusion: weights, calibration, thresholds, error rates.
+"""Records of a fusion, made from the log-odds of core and heads: weights, calibration, thresholds, error rates.
 
-Everything is fitted on faces whose sources the heads of their fold never saw, next to faces of known sources and
-unseen people, both with the same total weight: what comes to an examiner is of either kind.
+Everything is fitted on two sets of faces with the same total weight: faces of sources that the heads of their fold
+never saw, and faces of unseen people from known sources. An examiner's material can be of either kind.
 """
 
 import hashlib
@@ -20,25 +20,25 @@ from faceloupe.training.calibrate import source_result
 from faceloupe.training.fitting import choose_thresholds, fit_calibrator
 from faceloupe.training.heads import balance
 
-LIMIT = 8.0  # natural log-odds of a member, beyond which it may not outvote the others
-MAX_ERROR = 0.04  # of the faces on either side of the band, see ``choose_thresholds``
-MAX_ALARMS = 0.05  # of the photographs of any one source, see ``thresholds_for``
-ENOUGH = 30  # photographs of a source, from which on its own share of alarms is looked at
+LIMIT = 8.0  # bound on a member's natural log-odds, so that no member can outvote the others
+MAX_ERROR = 0.04  # largest share of wrong verdicts on either side of the band, see ``choose_thresholds``
+MAX_ALARMS = 0.05  # largest share of the photographs of any source called manipulated, see ``thresholds_for``
+ENOUGH = 30  # fewest photographs of a source for that limit
 FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Faces that were scored by what was not trained on them.
+    """Faces that were scored by models that were not trained on them.
 
     Attributes:
         labels: (N,) int, 1 = manipulated.
         sources: (N,) str.
         units: (N,) str.
-        weights: (N,) float64 > 0, of the faces within their class.
-        unseen: (N,) bool, whether nothing of the face's source was trained on.
-        scored: (N,) bool, whether the gates let the face pass. The others are fitted on as well, so that scores stay
-            cautious, but nothing is promised of them or counted.
+        weights: (N,) float64 > 0, weights of the faces within their class.
+        unseen: (N,) bool, whether no picture of the face's source was trained on.
+        scored: (N,) bool, whether the face passes the gates. Other faces are used for fitting as well, so that scores
+            stay cautious, but they count neither for the thresholds nor for the error rates.
     """
 
     labels: np.ndarray
@@ -57,7 +57,7 @@ class Judged:
         unseen: np.ndarray,
         scored: np.ndarray | None = None,
     ) -> "Judged":
-        """With weights by source, unseen and known sources alike."""
+        """Compute weights by source; unseen and known sources get the same total weight."""
         weights = np.zeros(len(labels))
         for part in (unseen, ~unseen):
             if len(set(labels[part].tolist())) == 2:
@@ -66,11 +66,11 @@ class Judged:
 
 
 def fit_fusion(log_odds: np.ndarray, partial: Sequence[bool], faces: Judged, *, frames: int) -> Fusion:
-    """Find the weights of a fusion by cross-entropy at even prior odds.
+    """Fit the weights of a fusion by cross-entropy at even prior odds.
 
     Args:
         log_odds: (N, M) calibrated natural log-odds of the members.
-        partial: of M members, whether one speaks for a part of "manipulated" alone.
+        partial: for each of M members, whether it covers only one kind of manipulation.
         faces: the N faces with their labels, sources and units.
         frames: see ``Fusion``.
     """
@@ -92,11 +92,11 @@ def fit_fusion(log_odds: np.ndarray, partial: Sequence[bool], faces: Judged, *, 
 
 
 def thresholds_for(scores: np.ndarray, faces: Judged) -> Thresholds:
-    """Thresholds that keep two promises on sources nothing was trained on.
+    """Return thresholds that meet two limits on sources that were not trained on.
 
-    At most ``MAX_ERROR`` of the decided are wrong on either side, all sources weighing alike; and of no source with
-    ``ENOUGH`` photographs are more than ``MAX_ALARMS`` called manipulated. Only pictures that the gates let
-    pass are counted: the others get no verdict.
+    At most ``MAX_ERROR`` of the verdicts on either side are wrong, with the faces weighted by source. Of each source
+    with at least ``ENOUGH`` photographs, at most ``MAX_ALARMS`` are called manipulated. Only pictures that pass the
+    gates are counted, since the others get no verdict.
     """
     new = faces.unseen & faces.scored
     thresholds = choose_thresholds(faces.labels[new], scores[new], MAX_ERROR, faces.weights[new])
@@ -111,7 +111,7 @@ def thresholds_for(scores: np.ndarray, faces: Judged) -> Thresholds:
 
 
 def error_rates(decided: Decisions, described: str) -> ErrorRates:
-    """Errors at the thresholds, with intervals over units."""
+    """Return the error rates at the thresholds, with intervals over units."""
     real, fake = decided.labels == 0, decided.labels == 1
     return ErrorRates(
         fpr=float(decided.called_fake[real].mean()),
@@ -139,7 +139,7 @@ def rows(decided: Decisions, sources: np.ndarray, few: int = 8) -> tuple[SourceR
 
 
 def calibrated(logits: np.ndarray, faces: Judged, described: str) -> tuple[Calibrator, CalibrationQuality]:
-    """Return a calibrator of the kind that has the least Cllr on held-out folds of whole units, and how good it is."""
+    """Return a calibrator of the kind with the lowest Cllr on held-out folds of whole units, and its quality."""
     compared = {}
     folds = np.array([hash_fold(unit) for unit in faces.units])
     for kind in ("temperature", "platt"):
@@ -156,14 +156,14 @@ def calibrated(logits: np.ndarray, faces: Judged, described: str) -> tuple[Calib
 
 
 def hash_fold(unit: str) -> int:
-    """Fold of a unit, 0 to ``FOLDS`` - 1, by its name."""
+    """Return the fold of a unit, 0 to ``FOLDS`` - 1, derived from its name."""
     return int(hashlib.sha256(f"unit{unit}".encode()).hexdigest()[:12], 16) % FOLDS
 
 
 def make_record(
     logits: np.ndarray, faces: Judged, *, gates: QualityGates, described: str, **identity: Any
 ) -> ModelRecord:
-    """Return the record of a model whose logits of ``faces`` were made without them."""
+    """Return the record of a model, from logits of ``faces`` that come from fits without these faces."""
     calibrator, quality = calibrated(logits, faces, described)
     log_odds = np.asarray(calibrator.log_odds(logits))
     thresholds = thresholds_for(probabilities(log_odds), faces)

@@ -1,7 +1,7 @@
-"""The large material: every picture is read, held against its name and hashed, and what would flatter is dropped.
+"""The large material: reads, checks and hashes every picture, and drops pictures that would flatter the results.
 
-``ingest`` refuses faults of ``stills.csv``, which is the project's own. The index names pictures of other people's
-repositories, which come and go: what cannot be had is counted and named, and the rest is used.
+``ingest`` stops at faults of ``stills.csv``, which belongs to the project. The index, in contrast, lists pictures in
+other people's repositories, which come and go: unavailable pictures are counted and listed, and the rest is used.
 """
 
 import csv
@@ -30,14 +30,14 @@ from faceloupe.training.snapshots import Read, Snapshots, Why, read_picture
 _SEEN_KEY = ("repository", "commit", "blob", "tile", "decoder")
 _SEEN_COLUMNS = (*_SEEN_KEY, "width", "height", "pixels_sha256", "likeness", "detail")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_CHUNK = 64  # entries a worker process takes at a time
-_NAMED = 5  # pictures that are named for each reason; the rest is counted
+_CHUNK = 64  # entries in one task of a worker process
+_NAMED = 5  # pictures listed for each reason; the others are only counted
 _NAMES = {number: name for name, number in data.LABELS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A picture of the index that could not be had."""
+    """A picture of the index that is not available."""
 
     entry: Entry
     why: Why
@@ -48,10 +48,10 @@ class Gathered:
     """The large material.
 
     Attributes:
-        stills: what is used, in the order of the lists.
-        dropped: read, but not used.
-        missing: listed, but not to be had.
-        notes: sentences on what the material lacks as a whole.
+        stills: the pictures to use, in the order of the lists.
+        dropped: pictures that were read, but are not used.
+        missing: listed pictures that are not available.
+        notes: sentences on whole parts that the material lacks.
     """
 
     stills: tuple[Still, ...]
@@ -71,13 +71,13 @@ def _look_at(entry: Entry, folder: Path, snapshots: Snapshots) -> Still | Missin
 
 
 def _decoder() -> str:
-    """Names how pictures are decoded and hashed: by the bytes of the modules that do it."""
+    """Return a hash of the modules that decode and hash pictures; it changes with their source."""
     modules = sorted(Path(media.__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()[:16]
 
 
 class _Seen:
-    """What was read of pictures before, in snapshots that still stand at the same commit."""
+    """Results of pictures that were read before, from snapshots that are still at the same commit."""
 
     def __init__(self, path: Path, snapshots: Path | None) -> None:
         self._table = GrowingTable(path, _SEEN_COLUMNS)
@@ -85,7 +85,7 @@ class _Seen:
         self._commit, self._decoder = cache(Snapshots(snapshots).head), _decoder()
 
     def _key(self, entry: Entry) -> tuple[str, ...] | None:
-        """Return what names the pixels of an entry; None for those of plain files, which may change."""
+        """Return a key for the pixels of an entry; None without a commit, as for plain files, which may change."""
         commit = self._commit(entry.repository) if entry.repository else ""
         tile = ",".join(map(str, entry.tile or ()))
         return (entry.repository, commit, entry.blob, tile, self._decoder) if _COMMIT.fullmatch(commit) else None
@@ -118,7 +118,7 @@ def _look_at_some(folder: Path, snapshots: Path | None, entries: list[Entry]) ->
 
 
 def _without_snapshots(entries: Iterable[Entry], snapshots: Path | None) -> str:
-    """Return a sentence where not one snapshot is there; else empty."""
+    """Return a sentence if there is no snapshot of any repository, otherwise an empty text."""
     repositories = {entry.repository for entry in entries if entry.repository}
     if not repositories or any(Snapshots(snapshots).find(repository) for repository in repositories):
         return ""
@@ -137,20 +137,20 @@ def gather(
     workers: int | None = None,
     seen: Path | None = None,
 ) -> Gathered:
-    """Read every picture that the lists of the material name, and choose those that are used.
+    """Read every picture that the lists of the material name, and choose the ones to use.
 
     The result does not depend on the number of workers.
 
     Args:
-        folder: that holds ``stills.csv``, its pictures, and maybe ``index.csv.gz``.
-        snapshots: folder of the snapshots, see ``snapshots``; without any, ``stills.csv`` alone is used.
+        folder: folder of ``stills.csv``, its pictures, and optionally ``index.csv.gz``.
+        snapshots: folder of the snapshots, see ``snapshots``; without snapshots, only ``stills.csv`` is used.
         added: a further index, see ``material.read_listing``.
         caps: see ``choosing.bounded``.
         near_bits: see ``choosing.unlike``.
-        share: of the material, for a short run; see ``ingest.thin_out``.
-        workers: processes; None for one on each core.
-        seen: table of what was read of pictures in snapshots, which grows: a run that was killed goes on, and one over
-            a longer list reads what is new. None reads everything.
+        share: share of the material, for a short run; see ``ingest.thin_out``.
+        workers: number of processes; None for one on each core.
+        seen: growing table of the pictures that were read from snapshots. With it, a killed run can continue, and a run
+            over a longer list reads only new pictures. None reads everything.
 
     Raises:
         DatasetError: a list cannot be read, a file of ``stills.csv`` is missing or unreadable, or train or val is left
@@ -182,7 +182,7 @@ def gather(
 def _read(
     entries: list[Entry], folder: Path, snapshots: Path | None, workers: int | None, seen: Path | None
 ) -> list[Still | Missing]:
-    """Read the pictures of entries that were not read before, in their order."""
+    """Return the results for all entries, in their order; only pictures that were not read before are read."""
     with _Seen(seen, snapshots) if seen else nullcontext() as before:
         known = {number: before.find(entry) for number, entry in enumerate(entries)} if before else {}
         results: dict[int, Still | Missing] = {number: still for number, still in known.items() if still}
@@ -202,7 +202,7 @@ def _check(stills: Iterable[Still]) -> None:
     """Refuse material without both classes.
 
     Raises:
-        DatasetError: a split that is fitted on lacks a class.
+        DatasetError: the train or val split lacks a class.
     """
     labels: dict[str, set[int]] = {split: set() for split in material.SPLITS}
     for still in stills:
@@ -213,7 +213,7 @@ def _check(stills: Iterable[Still]) -> None:
 
 
 def write_missing(gathered: Gathered, path: Path) -> None:
-    """Write as CSV which pictures were missing or dropped, and why: what ``summary`` counts, in full."""
+    """Write a CSV of all pictures that are missing or were dropped, and why; ``summary`` only counts them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -227,7 +227,7 @@ def write_missing(gathered: Gathered, path: Path) -> None:
 
 
 def summary(gathered: Gathered) -> str:
-    """Return what there is by split and label, and in lines of text what there is not."""
+    """Return a text with the pictures by split and label, and the missing and dropped pictures by reason."""
     lines = list(gathered.notes)
     counts = Counter((still.entry.split, still.entry.label) for still in gathered.stills)
     for split in material.SPLITS:

@@ -13,18 +13,18 @@ from safetensors.torch import save
 
 from faceloupe.errors import DatasetError
 from faceloupe.models.encoder import ROWS, WIDTH
-from faceloupe.models.expert import resemblance
+from faceloupe.models.expert import neighbor_log_odds
 from faceloupe.system.files import replacing
 
-_STEPS = 120  # of L-BFGS; the loss is convex and flat long before
-_LEAST_SPREAD = 1e-2  # of a feature, so that one that never varies is not blown up
-_FEW = 8  # faces of a source, below which its mean is not penalized
+_STEPS = 120  # of L-BFGS; the loss is convex, and converges long before
+_LEAST_SPREAD = 1e-2  # added to the spread of a feature, so that a constant one is not blown up
+_FEW = 8  # the mean of a source with fewer faces is not penalized
 SCOPE_ROW = ROWS.index("class 11")
 _SCOPE_WIDTH = 64  # dimensions kept
 
 
 class Rows(Protocol):
-    """(N, 15, 768) features of which rows are read when they are asked for; an array is one."""
+    """(N, 15, 768) features whose rows are read on access; an array fits this protocol."""
 
     def __len__(self) -> int: ...
 
@@ -33,17 +33,17 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
-    """How a head is trained.
+    """Settings for training a head.
 
     Attributes:
-        rows: of the features, by name.
+        rows: names of the feature rows to use.
         decay: weight of the squared weights in the loss.
-        scatter: weight of the squared distances between the mean logits of sources of one class: what only tells
-            sources apart is not to be used.
+        scatter: weight of the squared distances between the mean logits of sources of one class, a penalty on features
+            that only tell sources apart.
         width: dimensions that the standardized features are projected to; 0 keeps all of them.
-        examples: faces that the projection, or else the scale of the features, is found on.
-        remembered: faces that a head remembers which judges by the nearest of them; 0 for a linear head.
-        seed: of the projection and of the choice of known faces.
+        examples: number of faces from which the scale and the projection of the features are computed.
+        remembered: number of faces that a nearest-neighbor head remembers; 0 for a linear head.
+        seed: seed of the projection and of the choice of known faces.
     """
 
     rows: tuple[str, ...] = ROWS
@@ -62,7 +62,7 @@ class Faces:
     Attributes:
         features: (N, 15, 768) float16, rows as in ``models.encoder.ROWS``.
         labels: (N,) int, 1 = manipulated.
-        sources: (N,) str, the collection that each comes from, with its method where it holds several.
+        sources: (N,) str, the collection of each face, with its method if the collection holds several.
         units: (N,) str, the independent unit: person, video or picture.
     """
 
@@ -82,7 +82,7 @@ class Faces:
 
 
 def balance(labels: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """Weights of N faces, summing to 1: both classes alike, sources of a class by the root of their number."""
+    """Return weights of N faces, summing to 1: equal for both classes, and by the root of its size for each source."""
     weights = np.zeros(len(labels))
     for label in (0, 1):
         mine = labels == label
@@ -96,12 +96,12 @@ def balance(labels: np.ndarray, sources: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Standardized features, in fewer dimensions where that is asked for; an unsupervised map.
+    """Standardization of features, with an optional unsupervised projection to fewer dimensions.
 
     Attributes:
-        rows: (R,) int64 of the features.
+        rows: (R,) int64, row numbers of the features.
         mean, scale: (R * 768,) float32.
-        basis: (R * 768, K) float32, orthonormal columns: the principal directions; None where all dimensions are kept.
+        basis: (R * 768, K) float32, the principal directions as orthonormal columns; None to keep all dimensions.
     """
 
     rows: torch.Tensor
@@ -111,12 +111,12 @@ class Projection:
 
     @property
     def width(self) -> int:
-        """K, dimensions of what it maps to."""
+        """K, the number of output dimensions."""
         return len(self.mean) if self.basis is None else self.basis.shape[1]
 
     @classmethod
     def of(cls, features: Rows, settings: HeadSettings) -> "Projection":
-        """Find the map on (N, 15, 768) features."""
+        """Compute the map from (N, 15, 768) features."""
         rows = torch.tensor([ROWS.index(name) for name in settings.rows])
         chosen = np.random.default_rng(settings.seed).permutation(len(features))[: settings.examples]
         part = features[np.sort(chosen)][:, rows.numpy()]
@@ -130,7 +130,7 @@ class Projection:
         return cls(rows, mean, scale, basis)
 
     def of_faces(self, features: Rows, batch: int = 2048) -> torch.Tensor:
-        """(N, 15, 768) features to (N, K) float32."""
+        """Map (N, 15, 768) features to (N, K) float32."""
         inputs = torch.empty(len(features), self.width)
         for start in range(0, len(features), batch):
             part = torch.from_numpy(features[start : start + batch][:, self.rows.numpy()].astype(np.float32))
@@ -151,11 +151,11 @@ class Fitted:
         return (inputs @ self.weights + self.bias).double().numpy()
 
     def parameters(self, projection: Projection) -> int:
-        """Return how many numbers were fitted, as the head is written down."""
+        """Return the number of fitted parameters, as the head is stored."""
         return len(projection.mean) + len(self.bias)
 
     def tensors(self, projection: Projection) -> dict[str, torch.Tensor]:
-        """Return what ``models.expert.Head`` is made of: the same map, on the features themselves."""
+        """Return the tensors of ``models.expert.Head``: the same map, applied directly to the features."""
         size = len(projection.mean)
         return {
             "rows": projection.rows,
@@ -174,9 +174,9 @@ class Remembered:
     """A head that judges by the labels of the nearest known faces, in the dimensions of a projection.
 
     Attributes:
-        scale: (K,) float32, of the dimensions.
-        points: (M, K) float32 of unit length, of the faces.
-        labels, weights: (M,) float32 of these, see ``models.expert.resemblance``.
+        scale: (K,) float32, factors of the dimensions.
+        points: (M, K) float32 of unit length, the known faces.
+        labels, weights: (M,) float32, of the known faces, see ``models.expert.neighbor_log_odds``.
     """
 
     scale: torch.Tensor
@@ -187,15 +187,15 @@ class Remembered:
     def __call__(self, inputs: torch.Tensor, batch: int = 2048) -> np.ndarray:
         """Return the (N,) float64 logits of (N, K) inputs."""
         parts = torch.split(inputs, batch)
-        answers = [resemblance(part * self.scale, self.points, self.labels, self.weights) for part in parts]
+        answers = [neighbor_log_odds(part * self.scale, self.points, self.labels, self.weights) for part in parts]
         return torch.cat(answers).double().numpy()
 
     def parameters(self, projection: Projection) -> int:
-        """Return how many numbers were fitted, as the head is written down."""
+        """Return the number of fitted parameters, as the head is stored."""
         return len(projection.mean) * projection.width + self.points.numel()
 
     def tensors(self, projection: Projection) -> dict[str, torch.Tensor]:
-        """Return what ``models.expert.Head`` is made of: the same map, on the features themselves."""
+        """Return the tensors of ``models.expert.Head``: the same map, applied directly to the features."""
         if projection.basis is None:
             raise DatasetError("A head that remembers faces needs a projection to fewer dimensions.")
         size = len(projection.mean)
@@ -218,14 +218,14 @@ class Remembered:
 def remember(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings: HeadSettings) -> Remembered:
     """Choose the faces that a head remembers, spread over the sources.
 
-    Their weights are the roots of those of ``balance``: a large source counts for more than a small one, but not by
-    its number.
+    The weight of each face is the root of its weight in ``balance``: a large source counts more than a small one, but
+    not in proportion to its size.
 
     Args:
-        inputs: (N, K) float32 of a projection.
+        inputs: (N, K) float32 from a projection.
         labels: (N,) int, 1 = manipulated.
         sources: (N,) str.
-        settings: of the fit.
+        settings: settings of the fit.
 
     Raises:
         DatasetError: a class is missing.
@@ -235,7 +235,7 @@ def remember(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, sett
     random = np.random.default_rng(settings.seed)
     chosen = np.sort(random.choice(len(labels), count, replace=False, p=balance_over(sources)))
     scale = 1.0 / (inputs.std(0) + _LEAST_SPREAD)
-    points = torch.nn.functional.normalize(inputs[torch.from_numpy(chosen)] * scale, dim=1).half().float()  # as written
+    points = torch.nn.functional.normalize(inputs[torch.from_numpy(chosen)] * scale, dim=1).half().float()  # as stored
     of_chosen = (torch.from_numpy(values[chosen].astype(np.float32)) for values in (labels, weights / weights.mean()))
     return Remembered(scale, points, *of_chosen)
 
@@ -244,10 +244,10 @@ def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings:
     """Fit a head: a linear one by cross-entropy, or one that remembers faces.
 
     Args:
-        inputs: (N, K) float32 of a projection.
+        inputs: (N, K) float32 from a projection.
         labels: (N,) int, 1 = manipulated.
         sources: (N,) str.
-        settings: of the fit.
+        settings: settings of the fit.
 
     Raises:
         DatasetError: a class is missing.
@@ -274,7 +274,7 @@ def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings:
 
 
 def _centers(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray) -> torch.Tensor:
-    """Mean of each source of a class, less the mean of these means."""
+    """Return the mean of each source of a class, minus the mean of these means; small sources are left out."""
     parts = []
     for label in (0, 1):
         of_class = labels == label
@@ -287,7 +287,7 @@ def _centers(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray) -> t
 
 
 def fold_of(sources: Sequence[str] | np.ndarray, folds: int) -> np.ndarray:
-    """(N,) fold of each face, by the name of its source: the same on every machine and for every choice of faces."""
+    """Return the (N,) fold of each face, from the name of its source: independent of the machine and of other faces."""
     numbers = {
         name: int(hashlib.sha256(f"fold{name}".encode()).hexdigest()[:12], 16) % folds for name in np.unique(sources)
     }
@@ -295,20 +295,20 @@ def fold_of(sources: Sequence[str] | np.ndarray, folds: int) -> np.ndarray:
 
 
 def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """Return what a head needs to tell how far a face lies from known ones, see ``models.expert.Head.familiarity``.
+    """Return the tensors for measuring how far a face lies from known ones, see ``models.expert.Head.familiarity``.
 
     Args:
-        faces: that are known.
-        count: of them that are kept, spread over the sources.
-        seed: of the choice of the known faces.
+        faces: the known faces.
+        count: number of known faces to keep, spread over the sources.
+        seed: seed of the choice of the known faces.
 
     Returns:
-        Tensors, and names of the sources.
+        The tensors, and the names of the sources.
     """
     values = faces.features[:, SCOPE_ROW].astype(np.float64)
     mean = values.mean(0)
     _, spread, basis = np.linalg.svd(values - mean, full_matrices=False)
-    width = min(_SCOPE_WIDTH, len(values) // 2)  # the last directions of a few faces have no spread to divide by
+    width = min(_SCOPE_WIDTH, len(values) // 2)  # with few faces, the last directions have no spread to divide by
     directions = basis[:width].T / (spread[:width] / np.sqrt(len(values)))
     random = np.random.default_rng(seed)
     chance = balance_over(faces.sources)
@@ -327,7 +327,7 @@ def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor],
 
 
 def balance_over(sources: np.ndarray) -> np.ndarray:
-    """Chances of N faces to be drawn, summing to 1: each source by the root of its number."""
+    """Return the probabilities of drawing N faces, summing to 1: each source by the root of its size."""
     _, index, counts = np.unique(sources, return_inverse=True, return_counts=True)
     share: np.ndarray = 1.0 / np.sqrt(counts)[index]
     chances: np.ndarray = share / share.sum()
@@ -335,7 +335,7 @@ def balance_over(sources: np.ndarray) -> np.ndarray:
 
 
 def write(tensors: dict[str, torch.Tensor], sources: Sequence[str], path: Path) -> str:
-    """Write a head as safetensors, whole or not at all.
+    """Write a head as safetensors, completely or not at all.
 
     Returns:
         SHA-256 of the file, hexadecimal.

@@ -1,4 +1,4 @@
-"""Does the heatmap point at the manipulation? Share of its mass inside the true mask of faces blended here."""
+"""Test of the heatmaps: the share of their mass inside the true masks of faces that are blended here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,13 @@ from faceloupe.training import blending
 from faceloupe.training.data import Item, read_rgb
 
 _COUNT = 160  # blended faces
-_SMALL = 0.15  # of the frame
-_CHANGED = 0.1  # of the mask: less is not seen as changed
+_SMALL = 0.15  # share of the frame, below which a changed area counts as small
+_CHANGED = 0.1  # mask values up to this count as unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class BlendedFace:
-    """An authentic face of the validation split, blended, with the mask of the change, (H, W) float32 in 0..1."""
+    """A blended validation face, originally authentic, with the mask of the change, (H, W) float32 in 0..1."""
 
     region: blending.Region
     rgb: np.ndarray
@@ -26,7 +26,7 @@ class BlendedFace:
 
 
 def blended_faces(root: Path, items: list[Item], count: int = _COUNT) -> list[BlendedFace]:
-    """Blend validation faces, half of them with a donor's; always the same ones."""
+    """Blend validation faces, half of them with a donor's face; the choice is always the same."""
     candidates = [item for item in items if item.split == "val" and not item.label and item.has_face]
     random = np.random.default_rng(0)
     faces = []
@@ -42,15 +42,15 @@ def blended_faces(root: Path, items: list[Item], count: int = _COUNT) -> list[Bl
 
 
 def localize(scorer: Scorer, faces: list[BlendedFace], threshold: float = 0.0) -> dict[str, Localization]:
-    """Hold a scorer's heatmaps against the masks, in the frame of the widest view.
+    """Compare a scorer's heatmaps with the masks, in the frame of the widest view.
 
     Args:
-        scorer: gives the heatmaps.
+        scorer: computes the heatmaps.
         faces: blended faces with their masks.
-        threshold: logit above which a scorer is more for manipulated than against.
+        threshold: logit above which the scorer favors manipulated over authentic.
 
     Returns:
-        For all faces, for those with a small change, and for those that were scored above the threshold.
+        Results for all faces, for the faces with a small change, and for the faces scored above the threshold.
     """
     measured = []
     for face in faces:

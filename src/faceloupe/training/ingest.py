@@ -1,4 +1,4 @@
-"""The first stage: every picture of the material is decoded and hashed, and material that would flatter is refused."""
+"""The first stage: decodes and hashes every picture, and refuses material that would make results look too good."""
 
 import csv
 import hashlib
@@ -16,19 +16,19 @@ from faceloupe.errors import DatasetError
 from faceloupe.system.files import replacing
 from faceloupe.training.data import LABELS, SPLITS, Item, check, read_index, read_rgb
 
-_CHUNK = 64  # items a worker process takes at a time
+_CHUNK = 64  # items in one task of a worker process
 _NAMES = {number: name for name, number in LABELS.items()}
 COLUMNS = ("split", "source", "label", "group", "path", "sha256")
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture that was decoded.
+    """A decoded picture.
 
     Attributes:
-        item: what the index says of it.
-        sha256: of the file's bytes, hexadecimal.
-        pixels_sha256: of width, height and the decoded RGB values: the same picture in another file has the same.
+        item: its row in the index.
+        sha256: SHA-256 of the file's bytes, hexadecimal.
+        pixels_sha256: SHA-256 of the size and the RGB values; equal for the same picture in another file.
     """
 
     item: Item
@@ -38,11 +38,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """The material as the other stages may use it.
+    """The checked material for the other stages.
 
     Attributes:
         pictures: in the order of the index.
-        dropped: path of each picture that stands in the index twice, and the path under which it was kept.
+        dropped: path of each duplicate, and the path of the picture that was kept.
     """
 
     pictures: tuple[Picture, ...]
@@ -55,7 +55,7 @@ class Ingested:
 
 
 class Sampled(Protocol):
-    """What a choice by units needs to know of a picture."""
+    """The attributes of a picture that ``thin_out`` needs."""
 
     @property
     def split(self) -> str:
@@ -71,7 +71,7 @@ class Sampled(Protocol):
 
     @property
     def unit(self) -> str:
-        """What counts as one independent observation."""
+        """Name of the independent observation."""
 
 
 S = TypeVar("S", bound=Sampled)
@@ -80,12 +80,12 @@ S = TypeVar("S", bound=Sampled)
 def thin_out(items: Iterable[S], share: float) -> list[S]:
     """Keep about a share of the material, for a short run.
 
-    Units stay whole. Which ones are kept follows from their names alone, so that the choice is the same on every
-    machine. Every class that a source has in a split is still there afterwards.
+    Units stay whole. The choice depends only on their names, so it is the same on every machine. Every class that a
+    source has in a split is still present afterwards.
 
     Args:
         items: the whole material.
-        share: of the units of each source in each split, above 0, up to 1.
+        share: share of the units of each source in each split, above 0, up to 1.
 
     Raises:
         DatasetError: the share is out of range.
@@ -117,10 +117,10 @@ def _described(item: Item) -> str:
 
 
 def _once_each(pictures: Iterable[Picture]) -> Ingested:
-    """Keep the first of equal pictures.
+    """Keep the first of identical pictures.
 
     Raises:
-        DatasetError: equal pictures stand under both labels, or in two splits.
+        DatasetError: identical pictures have different labels, or are in two splits.
     """
     first: dict[str, Picture] = {}
     remaining, dropped = [], []
@@ -140,16 +140,16 @@ def _once_each(pictures: Iterable[Picture]) -> Ingested:
 
 
 def ingest(root: Path, *, share: float = 1.0, workers: int | None = None) -> Ingested:
-    """Read ``stills.csv`` and look at every picture that it lists for training and validation.
+    """Read ``stills.csv``, and decode and hash every picture that it lists for training and validation.
 
     Args:
         root: folder that holds ``stills.csv`` and the pictures.
         share: see ``thin_out``.
-        workers: processes; None for one on each core.
+        workers: number of processes; None for one on each core.
 
     Raises:
-        DatasetError: the index is missing or fails ``data.check``, a picture is missing or cannot be decoded, or equal
-            pictures stand under both labels or in two splits.
+        DatasetError: the index is missing or fails ``data.check``, a picture is missing or cannot be decoded, or
+            identical pictures have different labels or are in two splits.
     """
     items = thin_out(read_index(root / "stills.csv"), share)
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
@@ -159,10 +159,10 @@ def ingest(root: Path, *, share: float = 1.0, workers: int | None = None) -> Ing
 
 
 def write_items(ingested: Ingested, path: Path) -> None:
-    """Write the material as CSV that ``data.read_index`` reads, whole or not at all.
+    """Write the material as CSV for ``data.read_index``, completely or not at all.
 
-    The hash stands beside each path, so that another picture under an old name makes another file, and the stages that
-    depend on it run again.
+    Each row includes the hash of the file. If a picture is replaced under its old name, the CSV changes as well, and
+    the stages that depend on it run again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
@@ -174,7 +174,7 @@ def write_items(ingested: Ingested, path: Path) -> None:
 
 
 def summary(ingested: Ingested) -> str:
-    """Return a table of source by split and label, and the duplicates that were dropped."""
+    """Return a table by source, split and label, followed by the dropped duplicates."""
     counts = Counter((item.source, item.split, item.label) for item in ingested.items)
     columns = [(split, label) for split in SPLITS for label in _NAMES]
     rows = [["source", *(f"{split} {_NAMES[label]}" for split, label in columns)]]

@@ -1,4 +1,4 @@
-"""A CSV file that only grows, so that a run that was killed at any byte goes on where it stood."""
+"""A CSV file that only grows, so that a run that was killed at any byte can continue."""
 
 import csv
 import io
@@ -10,10 +10,10 @@ from faceloupe.errors import DatasetError
 
 
 class GrowingTable:
-    """Rows that are on disk once ``add`` has returned. One writer at a time."""
+    """Table whose rows are on disk once ``add`` returns. Only one writer at a time is allowed."""
 
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
-        """Open the table, or begin it; a last row that is not whole is cut off.
+        """Open the table or create it; an incomplete last row is cut off.
 
         Raises:
             DatasetError: the file has other columns.
@@ -41,12 +41,12 @@ class GrowingTable:
         self.keep(len(self.rows))
 
     def keep(self, count: int) -> None:
-        """Keep the first rows alone."""
+        """Keep only the first ``count`` rows."""
         self._stream.truncate(self._ends[count])
         del self.rows[count:], self._ends[count + 1 :]
 
     def add(self, rows: Iterable[tuple[object, ...]]) -> None:
-        """Add rows, each of one value a column; line breaks in a value become blanks."""
+        """Append rows with one value for each column; line breaks in a value become spaces."""
         texts = [[" ".join(str(value).splitlines()) for value in row] for row in rows]
         lines = [_line(row) for row in texts]
         self._write(b"".join(lines), self._ends[-1])

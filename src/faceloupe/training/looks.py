@@ -1,4 +1,4 @@
-"""Looks at labeled faces: what a network said of a face under a treatment, with what is known of the face."""
+"""Looks at labeled faces: the cached features of a face under a treatment, and what is known about the face."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,28 +18,29 @@ from faceloupe.training.views import CROPS, SIDE
 
 PHOTO, GENERATED, CHANGED = "photo", "generated", "changed"
 SELF_BLENDS = "self_blends"  # source of the faces that were blended for training
-NOT_SEEN = -1  # in place of a row of the features
-# Of the records' gates. Photographs in color have 4 and more, nearly all of them; gray and toned ones lie below 2.
+NOT_SEEN = -1  # in place of a row number of the features
+# Gate of the records. Nearly all photographs in color reach 4 and more; gray and toned ones lie below 2.
 MIN_COLOR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """N looks; each array has one value for each of them.
+    """N looks; each array has one value for each look.
 
     Attributes:
-        ids: str, of the pictures.
+        ids: str, ids of the pictures.
         treatments: str, see ``views.treat`` and ``features.BLENDED``.
         splits: str, train, val or cross.
         labels: int, 1 = manipulated.
         kinds: str, ``PHOTO``, ``GENERATED`` or ``CHANGED``.
-        sources: str, the collection, with its method where it holds several.
-        families: str, shared by collections that come from one place or one generator: they are left out together.
+        sources: str, the collection, with its method if it holds several.
+        families: str, shared by collections of the same origin or generator, which are left out together.
         units: str, the independent unit: person, video or picture.
-        context: float, shorter side of the picture in longer sides of the face box, up to the margin of ``FACE``.
-        face_px: float, longer side of the face box as the crop was cut, pixels.
-        tight, widest: int, rows of the features; ``NOT_SEEN`` where that crop was not looked at.
-        scored: bool, whether the gates of the expert let the picture be scored, see ``gray_pictures``.
+        context: float, shorter side of the picture divided by the longer side of the face box, at most the margin of
+            ``FACE``.
+        face_px: float, longer side of the face box when the crop was cut, pixels.
+        tight, widest: int, row numbers of the features; ``NOT_SEEN`` if there is no such crop.
+        scored: bool, whether the picture passes the gates of the expert, see ``gray_pictures``.
     """
 
     ids: np.ndarray
@@ -65,7 +66,7 @@ class Looks:
 
 
 def source_names(stills: Iterable[Still]) -> dict[str, str]:
-    """Return id -> source of each picture, with its method where the manipulated ones of a source have several."""
+    """Return the source of each picture by id, with its method if the source's manipulated pictures have several."""
     stills, methods = list(stills), dict[str, set[str]]()
     for still in stills:
         if still.entry.label:
@@ -89,19 +90,19 @@ def gather(
     gray: frozenset[str] = frozenset(),
     wide: str = "widest",
 ) -> Looks:
-    """Put together what is known of every cached view.
+    """Combine the known properties of every cached view.
 
     Args:
-        stills: the material that is wanted; views of other pictures are passed over.
+        stills: the pictures to use; views of other pictures are skipped.
         located: regions by id.
-        cache: what the network said.
+        cache: features from the network.
         changed: sources whose manipulated faces were changed in part, not generated whole.
-        families: source -> its family, where it is not the source itself.
+        families: family of each source, if it is not the source itself.
         gray: ids of the pictures that are gray or in one tone.
-        wide: the crop beside the tight one, whose rows are ``widest``.
+        wide: the crop beside the tight one; its row numbers become ``widest``.
 
     Raises:
-        DatasetError: there is no view of the material.
+        DatasetError: the cache holds no view of the material.
     """
     by_id = {still.id: still for still in stills if still.id in located}
     names = source_names(by_id.values())
@@ -148,13 +149,13 @@ def read(
     changed: Iterable[str],
     families: Mapping[str, str],
 ) -> tuple[Looks, Features]:
-    """Read the looks at a material from the folder of intermediate results, and the cache that they point into.
+    """Read the looks at the material, and the cache that they point into, from the folder of intermediate results.
 
     Args:
-        stills: the material that is wanted.
+        stills: the pictures to use.
         work: folder that ``regions`` and ``features`` wrote to.
         changed: sources whose manipulated faces were changed in part.
-        families: source -> its family, see ``gather``.
+        families: family of each source, see ``gather``.
 
     Raises:
         DatasetError: a stage has not run.
@@ -166,7 +167,7 @@ def read(
 
 
 def gray_pictures(with_faces: Iterable[Region], work: Path) -> frozenset[str]:
-    """Return the ids of the pictures that are gray or in one tone: the gates of the expert's records keep them back.
+    """Return the ids of pictures that are gray or in one tone, which the gates of the expert's records reject.
 
     Args:
         with_faces: regions with a face.

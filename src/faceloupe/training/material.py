@@ -1,8 +1,8 @@
-"""The large material as typed entries: what ``stills.csv`` lists, and what ``index.csv.gz`` beside it lists.
+"""The large material as typed entries, from ``stills.csv`` and from ``index.csv.gz`` beside it.
 
-The index names pictures of public repositories by their Git blob, so that anyone can bring the same bytes. ``ADDED`` is
-an index of the same form that is part of the project: pictures that were found and looked at later. Its split
-``cross`` is for looking at how a model generalizes: its entries are read, and refused by whatever fits something.
+The index names pictures in public repositories by their Git blob, so that anyone can get the same bytes. ``ADDED`` is
+an index in the same format that is part of the project: pictures that were found and inspected later. The split
+``cross`` only measures how well a model generalizes: its entries are read, but refused wherever a model is fitted.
 """
 
 import csv
@@ -22,12 +22,12 @@ ADDED = Path(__file__).with_name("added.csv.gz")
 HELD_OUT = "cross"
 SPLITS = (*data.SPLITS, HELD_OUT)
 _CLIPS = (".mp4", ".gif", ".mov", ".avi", ".webm")
-_NO_VERDICT = "borderline"  # a label of the index for what is neither
-_EVERYONE_APART = "file name = person"  # what the index says of a source whose groups it does not spell out
+_NO_VERDICT = "borderline"  # label in the index for pictures of neither class
+_EVERYONE_APART = "file name = person"  # group in the index if each file name is a person
 _BLOB = re.compile(r"[0-9a-f]{40}")
 _CORNERS = ("x0", "y0", "x1", "y1")
 _COLUMNS = ("split", "source", "label", "method", "group", "pair", "repository", "blob", "path", *_CORNERS)
-_ID_DIGITS = 16  # of the blob; 64 bits tell a million pictures apart
+_ID_DIGITS = 16  # digits of the blob in an id; 64 bits tell a million pictures apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class Entry:
 
     Attributes:
         split: train, val or cross.
-        source: the collection it comes from.
+        source: collection of the picture.
         label: 1 = manipulated, 0 = authentic.
-        method: what made it; empty where that is not known.
-        group: person, pair of people or sheet that must stay whole, the same over all sources of the index; empty where
-            the picture stands alone.
-        pair: shared by a pristine picture and what was made from it; empty where there is no such picture.
+        method: how it was made; empty if unknown.
+        group: person, pair of people or sheet that must stay in one split, across all sources of the index; empty for
+            an independent picture.
+        pair: shared by a pristine picture and the pictures made from it; empty if there are none.
         repository: ``owner/name`` on GitHub; empty for a file in the folder of ``stills.csv``.
-        blob: SHA-1 that Git gives the bytes, 40 hexadecimal digits; empty for such a file until it was read.
-        path: in the repository, or relative to the folder.
-        tile: left, top, right and bottom, pixels, where the picture is a part of a contact sheet; else None.
+        blob: SHA-1 of the Git blob, 40 hexadecimal digits; empty for a file in that folder until it is read.
+        path: path in the repository, or relative to the folder.
+        tile: left, top, right and bottom, pixels, if the picture is a part of a contact sheet; otherwise None.
     """
 
     split: str
@@ -61,18 +61,18 @@ class Entry:
 
     @property
     def id(self) -> str:
-        """Names the pixels: two entries of the same bytes and tile have the same. It needs the blob."""
+        """Id of the pixels, shared by entries with the same bytes and tile; requires the blob."""
         return "-".join([self.blob[:_ID_DIGITS], *map(str, self.tile or ())])
 
     @property
     def location(self) -> str:
-        """Where it lies, in words; it is known before anything was read, and choices by name rest on it."""
+        """Location as text; it is known before anything is read, and choices by name use it."""
         tile = f" at {','.join(map(str, self.tile))}" if self.tile else ""
         return f"{self.repository}:{self.path}{tile}" if self.repository else self.path
 
     @property
     def unit(self) -> str:
-        """What counts as one independent observation: the group, or the picture itself."""
+        """Name of the independent observation: the group, or the picture itself."""
         if not self.group:
             return self.location
         return self.group if self.repository else f"{self.source}/{self.group}"
@@ -80,12 +80,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the lists hold.
+    """Contents of the lists.
 
     Attributes:
-        entries: those of ``stills.csv`` first, each list in its own order.
-        passed_over: why entries of the index are not labeled images -> how many.
-        note: a sentence where the index was not there; else empty.
+        entries: entries of ``stills.csv`` first, each list in its own order.
+        passed_over: number of index entries that are not labeled images, by kind.
+        note: a sentence if the index is missing; otherwise empty.
     """
 
     entries: tuple[Entry, ...]
@@ -154,14 +154,14 @@ def _of_stills(row: dict[str, str], path: Path) -> Entry:
 
 
 def read_listing(folder: Path, added: Path | None = None) -> Listing:
-    """Read ``stills.csv`` and, where it is there, ``index.csv.gz`` of a folder.
+    """Read ``stills.csv`` and, if present, ``index.csv.gz`` of a folder.
 
     Args:
-        folder: of the two lists.
-        added: a further index, read where the folder has one.
+        folder: folder of the two lists.
+        added: a further index, read only if the folder has one.
 
     Raises:
-        DatasetError: ``stills.csv`` is missing, or a list has a missing column, or a row that cannot be read.
+        DatasetError: ``stills.csv`` is missing, or a list lacks a column or has a row that cannot be read.
     """
     path = folder / STILLS
     if not path.is_file():
@@ -179,7 +179,7 @@ def read_listing(folder: Path, added: Path | None = None) -> Listing:
 
 
 def _read_index(path: Path, passed_over: Counter[str]) -> list[Entry]:
-    """Read the labeled images of an index; the kinds of other entries are counted in ``passed_over``."""
+    """Read the labeled images of an index; count the other entries by kind in ``passed_over``."""
     entries = []
     try:
         with gzip.open(path, "rt", newline="", encoding="utf-8") as stream:
@@ -196,10 +196,10 @@ def _read_index(path: Path, passed_over: Counter[str]) -> list[Entry]:
 
 
 def refuse_held_out(entries: Iterable[Entry]) -> None:
-    """Refuse to fit anything on pictures that are for looking only: called before anything is trained or calibrated.
+    """Refuse held-out pictures; to be called before anything is trained or calibrated.
 
     Raises:
-        DatasetError: a picture is not of train or val.
+        DatasetError: a picture is not in train or val.
     """
     held_out = [entry for entry in entries if entry.split not in data.SPLITS]
     if held_out:
@@ -214,11 +214,11 @@ class Still:
     """A picture of the material that was read.
 
     Attributes:
-        entry: with its blob.
-        width, height: pixels; of the tile, where it is one.
-        pixels_sha256: of height, width and the RGB values: the same picture in another file has the same.
+        entry: entry with its blob.
+        width, height: pixels of the picture, or of its tile.
+        pixels_sha256: SHA-256 of height, width and RGB values; equal for the same picture in another file.
         likeness: perceptual hash of 64 bits, hexadecimal; see ``media.similarity``.
-        detail: the same of 256 bits, which tells aligned faces of different people apart.
+        detail: perceptual hash of 256 bits, which tells aligned faces of different people apart.
     """
 
     entry: Entry
@@ -230,7 +230,7 @@ class Still:
 
     @property
     def id(self) -> str:
-        """That of the entry."""
+        """Id of the entry."""
         return self.entry.id
 
 
@@ -239,7 +239,7 @@ _NAMES = {number: name for name, number in data.LABELS.items()}
 
 
 def write_manifest(stills: Iterable[Still], path: Path) -> None:
-    """Write the material as CSV, whole or not at all; the same material makes the same bytes."""
+    """Write the material as CSV, completely or not at all; equal material gives equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -253,11 +253,11 @@ def write_manifest(stills: Iterable[Still], path: Path) -> None:
 
 
 def read_manifest(path: Path, splits: tuple[str, ...] = data.SPLITS) -> list[Still]:
-    """Read what ``write_manifest`` wrote.
+    """Read the pictures that ``write_manifest`` wrote.
 
     Args:
-        path: of the manifest.
-        splits: that are wanted; ``cross`` has to be asked for by name.
+        path: path of the manifest.
+        splits: splits to read; ``cross`` is only read if it is named here.
 
     Raises:
         DatasetError: the file is missing or no manifest, or a split is unknown.

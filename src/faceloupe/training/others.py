@@ -1,7 +1,7 @@
-"""What other networks say of faces that the expert is judged by: MesoNet, and features of ImageNet.
+"""Other networks on the faces that the expert is judged by: MesoNet, and a linear head on ImageNet features.
 
-What an expert is worth shows beside what costs less. MesoNet is taken as it was published; MobileNetV3-small keeps its
-ImageNet weights, and a linear head on them is fitted on the expert's own material, with the same families left out.
+They show what the expert adds over cheaper methods. MesoNet is used as published. MobileNetV3-small keeps its ImageNet
+weights, and a linear head on it is fitted on the expert's own material, with the same families left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,25 +26,25 @@ from faceloupe.training.regions import Region
 from faceloupe.training.train import load_trunk
 
 PROBE = "ImageNet MobileNetV3-small, linear head"
-IN_UNSEEN, IN_HELD_OUT = "left out", "held out"  # in the views of the rows
+IN_UNSEEN, IN_HELD_OUT = "left out", "held out"  # parts of the view names of the rows
 CONTRACT = InputContract(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.3, (1.3,))
-_BOUNDS = Caps(Cap(pictures=40, person=10))  # of a source, for what is judged: more change no mean over sources
-_EVEN = Thresholds(0.5 - 1e-9, 0.5)  # none of these has thresholds of its own for this material
+_BOUNDS = Caps(Cap(pictures=40, person=10))  # for the faces of a source; more do not change a mean over sources
+_EVEN = Thresholds(0.5 - 1e-9, 0.5)  # none of these networks has thresholds for this material
 _HEAD = HeadSettings(decay=1e-4)
 _BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """N faces that are judged.
+    """N faces to judge.
 
     Attributes:
-        stills: of the pictures.
-        located: their regions.
+        stills: pictures of the faces.
+        located: regions of the faces.
         labels: (N,) int, 1 = manipulated.
-        sources: (N,) str, as ``looks.source_names`` names them.
+        sources: (N,) str, named as in ``looks.source_names``.
         families: (N,) str.
-        held_out: (N,) bool, whether a face is of the split that nothing may be fitted on.
+        held_out: (N,) bool, whether a face is in the split that nothing may be fitted on.
     """
 
     stills: tuple[Still, ...]
@@ -59,13 +59,13 @@ class Faces:
 
 
 def choose(stills: Sequence[Still], located: Mapping[str, Region], work: Path, families: Mapping[str, str]) -> Faces:
-    """Choose the faces that are judged: at most 40 of a source, method and label in a split, none of them gray.
+    """Choose the faces to judge: at most 40 of a source, method and label in a split, none of them gray.
 
     Args:
         stills: the material.
-        located: its regions by id, see ``regions.read``.
+        located: regions by id, see ``regions.read``.
         work: folder that ``regions.make`` wrote to.
-        families: source -> its family, where it is not the source itself.
+        families: family of each source, if it is not the source itself.
     """
     chosen = choosing.bounded([still for still in stills if still.id in located], _BOUNDS).stills
     gray = looks.gray_pictures([located[still.id] for still in chosen], work)
@@ -82,7 +82,7 @@ def choose(stills: Sequence[Still], located: Mapping[str, Region], work: Path, f
 
 
 class Probe:
-    """The trunk of an ImageNet network, whose pooled features a linear head is fitted on."""
+    """Trunk of an ImageNet network; a linear head is fitted on its pooled features."""
 
     def __init__(self, trunk: Path) -> None:
         """Load the trunk, see ``train.load_trunk``."""
@@ -92,7 +92,7 @@ class Probe:
         self._network = network.eval()
 
     def features(self, crops: np.ndarray) -> torch.Tensor:
-        """(N, S, S, 3) uint8 RGB crops of ``CONTRACT`` to (N, 576) float32."""
+        """Map (N, S, S, 3) uint8 RGB crops of ``CONTRACT`` to (N, 576) float32 features."""
         with torch.no_grad():
             features: torch.Tensor = self._network(torch.from_numpy(normalize(crops, CONTRACT)).contiguous())
         return features
@@ -106,17 +106,17 @@ def ask(
     *,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[SourceRow]:
-    """Have the networks judge the faces.
+    """Let the networks judge the faces.
 
     Args:
-        faces: of both classes, in the held-out split and out of it.
-        scorers: by name.
-        probe: the trunk; its row is ``PROBE``.
+        faces: faces of both classes, inside and outside the held-out split.
+        scorers: scorers by name.
+        probe: the trunk; its rows are named ``PROBE``.
         work: folder that ``regions.make`` wrote to.
-        report: called with the number of faces done, and of all.
+        report: called with the number of faces done and the total number.
 
     Returns:
-        Rows by source, their view being the network's name and whether it judged faces left out or held out.
+        Rows by source; their view states the network's name and whether the faces were left out or held out.
     """
     logits, parts = {name: np.empty(len(faces)) for name in scorers}, []
     for start in range(0, len(faces), _BATCH):
@@ -137,7 +137,7 @@ def ask(
 
 
 def _fitted(faces: Faces, inputs: torch.Tensor) -> np.ndarray:
-    """(N,) logits of linear heads: each face's of one that saw nothing of its family, nor of the held-out split."""
+    """Return (N,) logits of linear heads that saw neither the family of the face nor the held-out split."""
     learned_from = inputs[torch.from_numpy(~faces.held_out)]
     inputs = (inputs - learned_from.mean(0)) / (learned_from.std(0) + 1e-6)
     folds = np.where(faces.held_out, -1, cross_fitting.family_fold(faces.families))

@@ -1,6 +1,6 @@
 """MesoNet as a peer for the tables (Afchar et al. 2018, "MesoNet: a Compact Facial Video Forgery Detection Network").
 
-Its two networks in torch, filled from the authors' own Keras weights. They are measured beside ours and never shipped.
+Its two networks in torch, filled with the authors' own Keras weights. They are measured beside ours and never shipped.
 """
 
 import re
@@ -26,7 +26,7 @@ class _Convolution(nn.Sequential):
 
 
 class _Inception(nn.Module):
-    """Four branches side by side: one pixel, and three neighborhoods of growing width."""
+    """Parallel branches: a 1x1 convolution, and three 3x3 convolutions of growing dilation."""
 
     def __init__(self, before: int, *after: int) -> None:
         super().__init__()
@@ -65,11 +65,11 @@ class MesoNet(nn.Module):
         # Keras keeps the channels last, and the first dense layer's weights are in that order.
         flat = self.features(pictures).permute(0, 2, 3, 1).flatten(1)
         logits: torch.Tensor = self.classifier(flat)
-        return -logits  # theirs is sigmoid(classifier), and 1 = real
+        return -logits  # the authors use sigmoid(classifier), with 1 = real
 
 
 def meso4() -> MesoNet:
-    """Meso-4, untrained."""
+    """Build an untrained Meso-4."""
     return MesoNet(
         [
             (_Convolution(3, 8, 3), 8),
@@ -81,7 +81,7 @@ def meso4() -> MesoNet:
 
 
 def meso_inception4() -> MesoNet:
-    """MesoInception-4, untrained."""
+    """Build an untrained MesoInception-4."""
     return MesoNet(
         [
             (_Inception(3, 1, 4, 4, 2), 11),
@@ -92,7 +92,7 @@ def meso_inception4() -> MesoNet:
     )
 
 
-# Name of each peer, which is its file's name too: the suffix says what it was trained on, Deepfakes or Face2Face.
+# Name of each peer, which is also its file name. The suffix states its training data: Deepfakes or Face2Face.
 PEERS: dict[str, Callable[[], MesoNet]] = {
     "Meso4_DF": meso4,
     "Meso4_F2F": meso4,
@@ -102,14 +102,14 @@ PEERS: dict[str, Callable[[], MesoNet]] = {
 
 
 def _read_layers(path: Path) -> dict[str, list[dict[str, np.ndarray]]]:
-    """Arrays by name of every layer that has any, by kind, in the order in which the layers were made."""
-    import h5py  # here: nothing else of the project needs it
+    """Return the arrays by name of every layer that has any, grouped by kind, in the order in which they were made."""
+    import h5py  # here: nothing else in the project needs it
 
     layers: dict[str, list[tuple[int, dict[str, np.ndarray]]]] = {}
     with h5py.File(path) as file:
         for layer in file:
-            # Keras numbers the layers of a session, so the first convolution need not be conv2d_1, and names do not
-            # sort as numbers do.
+            # Keras numbers the layers of a session, so the first convolution need not be conv2d_1, and the names do not
+            # sort like numbers.
             if match := _LAYER.fullmatch(layer):
                 arrays = {name.removesuffix(":0"): array[()] for name, array in file[layer][layer].items()}
                 layers.setdefault(match[1], []).append((int(match[2]), arrays))
@@ -160,7 +160,7 @@ def _fill(target: torch.Tensor, array: np.ndarray | None, order: tuple[int, ...]
 
 
 def load_peers(folder: Path) -> dict[str, nn.Module]:
-    """Load all peers, ready to be measured as one of our networks, with ``CONTRACT``.
+    """Load all peers, ready to be measured like our own networks, with ``CONTRACT``.
 
     Args:
         folder: holds one ``NAME.h5`` for each name in ``PEERS``.

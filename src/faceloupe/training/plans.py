@@ -1,4 +1,4 @@
-"""What the expert's heads are for and what they learn from: typed here, written down in ``params.yaml``."""
+"""Plans of the expert's heads, what they are for and what they learn from: typed here, stored in ``params.yaml``."""
 
 import math
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from faceloupe.training.heads import HeadSettings
 from faceloupe.training.looks import NOT_SEEN, PHOTO, Looks
 from faceloupe.training.settings import PARAMS, Values, build, mapping, names_of, read_entry
 
-ANY = "any"  # kind of a head that is there for manipulated faces of all kinds
+ANY = "any"  # kind of a head for manipulated faces of all kinds
 NOT_BLENDED = ("as-is", "heavy-1")  # treatments
 TRAINED_ON = (*NOT_BLENDED, f"{BLENDED}as-is", f"{BLENDED}heavy-1")
 
 
 @dataclass(frozen=True, slots=True)
 class HeadPlan:
-    """What a head is for, and what it learns from.
+    """Purpose of a head, and the material that it learns from.
 
     Attributes:
-        name: in the id of its record.
-        crop: of ``views.CROPS``.
-        kind: of the manipulated faces, ``GENERATED``, ``CHANGED`` or ``ANY``.
-        context: it speaks of faces with at least the first, and less than the second context.
-        learns_from: the same of the faces that it is trained on.
-        settings: of the fit.
+        name: part of the record's id.
+        crop: name of a crop in ``views.CROPS``.
+        kind: kind of the manipulated faces: ``GENERATED``, ``CHANGED`` or ``ANY``.
+        context: bounds of the context of faces that it judges: at least the first, and less than the second.
+        learns_from: the same bounds for faces that it is trained on.
+        settings: settings of the fit.
     """
 
     name: str
@@ -41,17 +41,17 @@ class HeadPlan:
     settings: HeadSettings = field(default_factory=HeadSettings)
 
     def rows(self, looks: Looks) -> np.ndarray:
-        """(N,) int rows of the features that the head reads of each look; ``NOT_SEEN`` where it has no such view."""
+        """Return the (N,) int row numbers of the features of each look; ``NOT_SEEN`` if it lacks the head's crop."""
         return looks.widest if self.crop == "widest" else looks.tight
 
     def speaks(self, looks: Looks) -> np.ndarray:
-        """(N,) bool: looks that the head has an answer to."""
+        """Return a (N,) bool mask of the looks that the head can judge."""
         low, high = self.context
         mask: np.ndarray = (self.rows(looks) != NOT_SEEN) & (looks.context >= low) & (looks.context < high)
         return mask
 
     def concerns(self, kinds: np.ndarray) -> np.ndarray:
-        """(N,) bool: looks of the kinds that the head is there to tell apart."""
+        """Return a (N,) bool mask of the looks of those kinds that the head is meant to tell apart."""
         mask: np.ndarray = np.isin(kinds, (PHOTO, self.kind)) | (self.kind == ANY)
         return mask
 
@@ -60,9 +60,9 @@ class HeadPlan:
         return set(looks.labels[self.training(looks)].tolist()) == {0, 1}
 
     def training(self, looks: Looks) -> np.ndarray:
-        """(N,) bool: looks that the head may be trained on."""
+        """Return a (N,) bool mask of the looks that the head may be trained on."""
         low, high = self.learns_from
-        # A blended face lies beside the photograph that it was made from: who judges by neighbors learns nothing of it.
+        # A blended face lies close to the photograph that it was made from: a nearest-neighbor head learns nothing.
         treatments = NOT_BLENDED if self.settings.remembered else TRAINED_ON
         mask: np.ndarray = (
             (self.rows(looks) != NOT_SEEN)
@@ -75,19 +75,19 @@ class HeadPlan:
         return mask
 
 
-# The core, where it is one of those that judge: it speaks of every face.
+# The core, where it is one of the members that judge: it judges every face.
 CORE = HeadPlan("core", "tight", ANY)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpertSettings:
-    """How the expert is made.
+    """Settings for making the expert.
 
     Attributes:
-        version: in the ids of its records.
-        plans: of its heads; the first one tells how familiar a face is.
+        version: part of the ids of its records.
+        plans: plans of its heads; the first one also tells how familiar a face is.
         changed: sources whose manipulated faces were changed in part.
-        families: source -> its family, where it is not the source itself; see ``looks.Looks``.
+        families: family of each source, if it is not the source itself; see ``looks.Looks``.
     """
 
     version: int
@@ -97,7 +97,7 @@ class ExpertSettings:
 
 
 def parse_expert(values: Any) -> ExpertSettings:
-    """Type the entry ``expert`` of ``params.yaml``.
+    """Parse the entry ``expert`` of ``params.yaml`` into typed settings.
 
     Raises:
         DatasetError: a key is unknown, or a value is of the wrong kind.
@@ -117,7 +117,7 @@ def parse_expert(values: Any) -> ExpertSettings:
 
 
 def _plan(name: str, values: Any, path: str) -> HeadPlan:
-    """Read the plan of a head: ``context`` and ``learns_from`` are pairs of bounds, an upper bound of 0 is none."""
+    """Parse the plan of a head: ``context`` and ``learns_from`` are pairs of bounds; an upper bound of 0 means none."""
     values = dict(mapping(values, path))
     parts: Values = {"name": name}
     for key in ("context", "learns_from"):
@@ -131,7 +131,7 @@ def _plan(name: str, values: Any, path: str) -> HeadPlan:
 
 
 def read_expert(path: Path = PARAMS) -> ExpertSettings:
-    """Read how the expert's heads are made.
+    """Read the settings of the expert from the parameter file.
 
     Raises:
         DatasetError: the file is missing or does not fit the types.
@@ -140,7 +140,7 @@ def read_expert(path: Path = PARAMS) -> ExpertSettings:
 
 
 def read_core(path: Path = PARAMS) -> CoreSettings:
-    """Read how the core's classifier is fitted; where the parameter file does not say, as ``CoreSettings`` does.
+    """Read the settings of the core's classifier; missing values get the defaults of ``CoreSettings``.
 
     Raises:
         DatasetError: the file is missing or does not fit the types.

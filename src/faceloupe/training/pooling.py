@@ -1,4 +1,4 @@
-"""The study of pooling rules: how the frames of a clip come to one number, compared on validation material."""
+"""Study of pooling rules, which combine the frames of a clip into one number, on validation material."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from faceloupe.training.clips import read_videos
 from faceloupe.training.data import Item
 from faceloupe.training.scoring import score_all
 
-_PEOPLE_SOURCE = "ffpp_faces"  # stills, several frames of each person; how far apart in time is not known
+_PEOPLE_SOURCE = "ffpp_faces"  # stills, several frames of each person; their spacing in time is unknown
 _ASSUMED_SPACING_S = 1.0
 
 # One face over time: (N,) seconds, calibrated log-odds, weights.
@@ -62,7 +62,7 @@ def of_clips(root: Path, networks: Networks) -> tuple[list[Series], list[int]]:
 
 
 def of_people(root: Path, items: list[Item], networks: Networks) -> tuple[list[Series], list[int]]:
-    """Return the frames of each person of the validation stills, one series a label, and these labels."""
+    """Return the frames of each person in the validation stills, one series for each label, and these labels."""
     mine = [item for item in items if item.split == "val" and item.has_face and item.source == _PEOPLE_SOURCE]
     faces = score_all({"": networks.scorer}, root, mine)[""]
     people = defaultdict(list)
@@ -81,7 +81,7 @@ def of_people(root: Path, items: list[Item], networks: Networks) -> tuple[list[S
 
 
 def compare(sets: dict[str, tuple[list[Series], list[int]]]) -> str:
-    """Return a Markdown table: AUC of each rule on each set."""
+    """Return a Markdown table of the AUC of each rule on each set."""
     lines = [f"| rule | {' | '.join(sets)} |", "|---" * (len(sets) + 1) + "|"]
     for name, rule in RULES.items():
         cells = []

@@ -1,8 +1,8 @@
-"""The face of every picture of the large material, and the part of the picture around it, stored once.
+"""The face of every picture of the large material, with the part of the picture around it, stored once.
 
-Everything that is done to a face later - crops, degradations, augmentation - starts from one of two regions. ``FACE``
-is 2.6 times as wide as the face: room for a tight crop, turned and moved. ``SURROUNDINGS`` is the largest square of the
-picture around the face, where that shows more than the face.
+All later processing of a face (crops, degradations, augmentation) starts from one of two regions. ``FACE`` is 2.6 times
+as wide as the face, which leaves room to turn and move a tight crop. ``SURROUNDINGS`` is the largest square of the
+picture around the face; it exists only if it shows more than the face.
 """
 
 import csv
@@ -25,10 +25,10 @@ from faceloupe.training.material import Still
 from faceloupe.training.snapshots import Read, Snapshots, read_picture
 from faceloupe.types import Box, DetectedFace
 
-LONGEST_PX = 800  # larger regions are shrunk to this; the encoder sees 224 px of them
-SMALLEST_FACE_PX = 36  # shorter side of the box: below this nothing is left to tell
+LONGEST_PX = 800  # larger regions are shrunk to this; the encoder's input is only 224 px wide
+SMALLEST_FACE_PX = 36  # shorter side of the box; smaller faces have too little detail left
 _LOG = "log.csv"
-_CHUNK = 16  # pictures a worker process takes at a time: what a killed run loses
+_CHUNK = 16  # pictures in one task of a worker process; a killed run loses its open tasks
 _CORNERS = ("x0", "y0", "x1", "y1")
 _POINTS = tuple(f"{point}_{axis}" for point in ("eye1", "eye2", "nose", "mouth1", "mouth2") for axis in "xy")
 COLUMNS = ("id", "reason", "side", "scale", "width", "height", "confidence", *_CORNERS, *_POINTS)
@@ -41,9 +41,9 @@ class Kind:
     """A kind of region.
 
     Attributes:
-        folder, table: names of the folder of its pictures and of its table, in the folder of intermediate results.
-        margin: side of the region in longer sides of the face box; less where the picture ends.
-        least: likewise, below which there is no region.
+        folder, table: names of the picture folder and of the table, in the folder of intermediate results.
+        margin: side of the region divided by the longer side of the face box; less if the picture ends.
+        least: smallest such ratio; below it there is no region.
     """
 
     folder: str
@@ -52,25 +52,25 @@ class Kind:
     least: float = 0.0
 
 
-WHOLE_PICTURE = 100.0  # margin that no picture has: the square is as large as the picture allows
+WHOLE_PICTURE = 100.0  # margin beyond any picture: the square is as large as the picture allows
 FACE = Kind("regions", "regions.csv", 2.6)
 SURROUNDINGS = Kind("surroundings", "surroundings.csv", WHOLE_PICTURE, 1.7)
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The stored surroundings of a face.
+    """A stored region around a face.
 
     Attributes:
-        id: of the picture.
-        reason: why there is none; empty where there is one.
-        side: of the square region, pixels.
-        scale: pixels of the region for each pixel of the picture, up to 1.
-        width, height: of the whole picture, pixels of the picture.
-        confidence: of the face finder, 0..1; 0 where the picture itself stands for the face.
-        box: of the face, pixels of the region; None where there is no region.
-        landmarks: x and y of the eyes, the nose and the corners of the mouth, pixels of the region; empty where the
-            picture itself stands for the face.
+        id: id of the picture.
+        reason: why there is no region; empty if there is one.
+        side: side of the square region, pixels.
+        scale: pixels of the region for each pixel of the picture, at most 1.
+        width, height: size of the whole picture, pixels of the picture.
+        confidence: confidence of the face finder, 0..1; 0 if the whole picture is taken as the face.
+        box: face box, pixels of the region; None if there is no region.
+        landmarks: x and y of the eyes, the nose and the corners of the mouth, pixels of the region; empty if the whole
+            picture is taken as the face.
     """
 
     id: str
@@ -85,7 +85,7 @@ class Region:
 
     @property
     def face_box(self) -> Box:
-        """The box of a region that is there.
+        """Face box of an existing region.
 
         Raises:
             DatasetError: there is no region.
@@ -96,7 +96,7 @@ class Region:
 
     @property
     def has_surroundings(self) -> bool:
-        """Whether the picture shows more than the face: then it has a region of ``SURROUNDINGS``, too."""
+        """Whether the picture shows more than the face, so that it also has a region of ``SURROUNDINGS``."""
         return self.box is not None and self.side >= SURROUNDINGS.least * max(self.box.width, self.box.height)
 
     @property
@@ -120,21 +120,22 @@ def _region(row: dict[str, str]) -> Region:
 
 
 def main_face(faces: Iterable[DetectedFace]) -> DetectedFace | None:
-    """Return the largest face that the finder is sure of; None where it is of none."""
+    """Return the largest face that the finder is sure of; None if there is no such face."""
     return next((face for face in faces if face.confidence >= SURE), None)
 
 
 def cut_out(rgb: np.ndarray, face: DetectedFace | None, name: str, kind: Kind = FACE) -> tuple[Region, np.ndarray]:
-    """Cut the region of a face.
+    """Cut out the region of a face.
 
     Args:
         rgb: (H, W, 3) uint8 RGB, the whole picture.
-        face: None where the picture itself is a tight crop of a face.
+        face: the face; None if the whole picture is a tight crop of a face.
         name: id of the picture.
-        kind: of the region.
+        kind: kind of the region.
 
     Returns:
-        The region and its (S, S, 3) uint8 RGB pixels, S up to ``LONGEST_PX``; empty pixels where there is none.
+        The region and its (S, S, 3) uint8 RGB pixels, S up to ``LONGEST_PX``; the pixels are empty if there is no
+        region.
     """
     height, width = rgb.shape[:2]
     box = face.box.clipped(width, height) if face else Box(0.0, 0.0, float(width), float(height))
@@ -164,21 +165,21 @@ def cut_out(rgb: np.ndarray, face: DetectedFace | None, name: str, kind: Kind = 
 
 
 def _store(pixels: np.ndarray, path: Path) -> None:
-    """As PNG, whole or not at all."""
+    """Write pixels as PNG, completely or not at all."""
     _, coded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     with replacing(path) as temporary:
         temporary.write_bytes(coded.tobytes())
 
 
 _Find = Callable[[np.ndarray], list[DetectedFace]]
-_finder: FaceDetector | None = None  # of a worker process
+_finder: FaceDetector | None = None  # one for each worker process
 
 
 def _find(rgb: np.ndarray) -> list[DetectedFace]:
-    """In a worker: one thread each, the processes share the cores."""
+    """Detect faces in a worker process, in a single thread, since the processes share the cores."""
     global _finder
     if _finder is None:
-        import torch  # here: the listing of regions does without torch
+        import torch  # here: reading regions does not need torch
 
         torch.set_num_threads(1)
         _finder = FaceDetector(Settings())
@@ -187,7 +188,7 @@ def _find(rgb: np.ndarray) -> list[DetectedFace]:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What a worker process needs to know; see ``make``."""
+    """Task of a worker process; see ``make`` for its fields."""
 
     folder: Path
     snapshots: Path | None
@@ -214,7 +215,7 @@ class _Task:
 
 
 def made_by(crops: Iterable[str], kind: Kind = FACE) -> str:
-    """Names the parameters that decide a region of a kind; what was made under others is made anew."""
+    """Return the parameters that determine a region of a kind; regions made with other parameters are made anew."""
     settings = Settings()
     finder = settings.detection_long_side, settings.smallest_sought_px, settings.detection_confidence
     return "/".join(map(str, (kind.margin, LONGEST_PX, SMALLEST_FACE_PX, SURE, *finder, "+".join(sorted(crops)))))
@@ -234,23 +235,23 @@ def make(
 ) -> list[Region]:
     """Find the face of every picture and store its region as PNG in the folder of the kind.
 
-    What an earlier run stored is kept, even where that run was killed. The table of the kind is written at the end, in
-    the order of the pictures.
+    Regions stored by an earlier run are kept, even if that run was killed. The table of the kind is written at the end,
+    in the order of the pictures.
 
     Args:
         stills: the material.
-        folder: of ``stills.csv``.
+        folder: folder of ``stills.csv``.
         snapshots: folder of the snapshots.
         work: folder for intermediate results.
-        crops: sources whose pictures are tight crops of a face: there, the picture itself stands for a face that is
-            not found.
-        workers: processes; None for one on each core, 0 for none but this one.
-        report: called with the number of pictures done, and of all.
-        find: faces of an (H, W, 3) uint8 RGB picture, from the largest to the smallest.
-        kind: of the regions.
+        crops: sources whose pictures are tight crops of a face: if no face is found there, the whole picture is taken
+            as the face.
+        workers: number of processes; None for one on each core, 0 to work in this process.
+        report: called with the number of pictures done and the total number.
+        find: returns the faces of an (H, W, 3) uint8 RGB picture, from the largest to the smallest.
+        kind: kind of the regions.
 
     Returns:
-        One region for each picture, in order; where there is none, with the reason.
+        One region for each picture, in order; if there is no region, the reason is given.
 
     Raises:
         DatasetError: a file of ``stills.csv`` is missing or unreadable.
@@ -281,7 +282,7 @@ def make(
 
 
 def _stands(region: Region, target: Path) -> bool:
-    """Whether a region of an earlier run can be kept: a picture that was missing then may be there now."""
+    """Whether a region of an earlier run can be kept; pictures that were not available then are tried again."""
     if region.reason:
         return region.reason in (NO_FACE, SMALL_FACE, FACE_ALONE)
     return (target / f"{region.id}.png").is_file()

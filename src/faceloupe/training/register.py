@@ -1,4 +1,4 @@
-"""The last stage: what was calibrated and measured goes where the app looks for it."""
+"""The last stage: installs the calibrated and measured models where the app looks for them."""
 
 import json
 import shutil
@@ -23,30 +23,30 @@ from faceloupe.models.registry import Part, ReleaseEntry, check_weights, compone
 from faceloupe.system.files import replacing
 from faceloupe.training import tracking
 
-CARD = "docs/model-card.md"  # written by the stage before, of all models together
+CARD = "docs/model-card.md"  # written by the previous stage, for all models together
 CORE_CARD = "docs/core/card.md"
 
 
 def register(
     candidates: Path, evaluation: Path, folder: Path, expert: Path | None = None, core: Path | None = None
 ) -> Iterator[str]:
-    """Copy candidate records, their verified weights and the evaluation into the weights folder; the old ones go.
+    """Copy candidate records, their verified weights and the evaluation into the weights folder; remove the old ones.
 
     Args:
         candidates: folder of records and weights, made by ``calibrate``.
-        evaluation: made by ``evaluate`` of these very records.
-        folder: of the model registry.
-        expert: made by the stage ``heads``: records and heads of the expert, which replace those in the folder; None
-            to leave those.
-        core: made by the stage ``core``: the core's record and weights, which replace those in the folder; None to
-            leave those.
+        evaluation: file that ``evaluate`` made from exactly these records.
+        folder: folder of the model registry.
+        expert: folder of the stage ``heads``, with the expert's records and heads, which replace those in the registry;
+            None keeps the old ones.
+        core: folder of the stage ``core``, with the core's record and weights, which replace those in the registry;
+            None keeps the old ones.
 
     Yields:
-        What was done, a line each.
+        One line for each change.
 
     Raises:
-        WeightsError: the evaluation is missing or damaged, or weights are not those of their record.
-        DatasetError: the evaluation is of other records, or the app's quick or default model is not among those made.
+        WeightsError: the evaluation is missing or damaged, or weights do not match their record.
+        DatasetError: the evaluation is of other records, or the app's quick or default model is not among the new ones.
     """
     records = read_registry(candidates)
     measured = read_evaluation(evaluation)
@@ -80,18 +80,18 @@ def register(
 
 
 def install_core(core: Path, folder: Path) -> Iterator[str]:
-    """Put the core's record and weights into the weights folder; those of another version go.
+    """Install the core's record and weights in the weights folder; remove those of other versions.
 
     Args:
-        core: made by the stage ``core``.
-        folder: of the model registry.
+        core: folder of the stage ``core``.
+        folder: folder of the model registry.
 
     Yields:
-        What was done, a line each.
+        One line for each change.
 
     Raises:
-        WeightsError: weights are not those of their record.
-        DatasetError: the app's quick model is not there.
+        WeightsError: weights do not match their record.
+        DatasetError: the app's quick model is not among the records.
     """
     records = read_registry(core)
     if folder.resolve() == weights_folder().resolve() and QUICK_MODEL not in records:
@@ -113,19 +113,19 @@ def install_core(core: Path, folder: Path) -> Iterator[str]:
 
 
 def install_expert(expert: Path, folder: Path) -> Iterator[str]:
-    """Put the expert's records and heads into the weights folder; those of other versions go.
+    """Install the expert's records and heads in the weights folder; remove those of other versions.
 
-    The encoder's own file is not moved: it is held against its record.
+    The encoder's own file stays where it is, and is checked against its record.
 
     Args:
-        expert: made by the stage ``heads``.
-        folder: of the model registry, with the core and the encoder.
+        expert: folder of the stage ``heads``.
+        folder: folder of the model registry, with the core and the encoder.
 
     Yields:
-        What was done, a line each.
+        One line for each change.
 
     Raises:
-        WeightsError: weights are not those of their record.
+        WeightsError: weights do not match their record.
         DatasetError: the app's default model is not among the records, or its core is not the one in the folder.
     """
     records = read_registry(expert)
@@ -159,10 +159,10 @@ def install_expert(expert: Path, folder: Path) -> Iterator[str]:
 
 
 def _of_other_stages(folder: Path) -> tuple[set[str], list[ReleaseEntry]]:
-    """Names of the records that the stages `core` and `heads` make, and the entries of their weights."""
+    """Return the record files that the stages `core` and `heads` make, and the entries of their weights."""
     made: dict[str, ModelRecord] = {}
     for path in folder.glob("*.json"):
-        with suppress(WeightsError):  # a damaged record goes
+        with suppress(WeightsError):  # a damaged record is not kept
             record = read_record(path)
             if record.component or record.fusion or record.architecture == CORE:
                 made[record.id] = record
@@ -182,7 +182,7 @@ def _copy(path: Path, folder: Path) -> None:
 
 
 def _announce(origins: Path, candidates: Path) -> Iterator[str]:
-    """Enter the models into the tracking store's registry, where their runs were tracked."""
+    """Register the models in the tracking store, if their runs were tracked."""
     if not origins.is_file():
         raise DatasetError(f"{origins} is not there: calibrate first.")
     for name, origin in json.loads(origins.read_text(encoding="utf-8")).items():

@@ -1,4 +1,4 @@
-"""What a batch holds: pairs of an authentic and a manipulated face under one and the same augmentation."""
+"""Training batches: pairs of an authentic and a manipulated face under the same augmentation."""
 
 from bisect import bisect_right
 from dataclasses import replace
@@ -15,13 +15,13 @@ from faceloupe.training.data import Item, read_rgb
 from faceloupe.training.settings import Draw, TrainingSettings
 from faceloupe.types import Box
 
-_Face = tuple[np.ndarray, Box]  # (H, W, 3) uint8 RGB, and the face's box in it
+_Face = tuple[np.ndarray, Box]  # (H, W, 3) uint8 RGB, and the face box in it
 
 
 class PairDataset(Dataset[tuple[np.ndarray, np.ndarray]]):
-    """Pair number ``i`` depends on the seed and on ``i`` alone, so a resumed run sees what an unbroken one would.
+    """Pairs for training; pair ``i`` depends only on the seed and on ``i``, so a resumed run sees the same pairs.
 
-    Pictures are held in memory decoded: about 190 kB each.
+    Decoded pictures are kept in memory, about 190 kB each.
     """
 
     def __init__(self, settings: TrainingSettings, root: Path, items: list[Item]) -> None:
@@ -59,7 +59,7 @@ class PairDataset(Dataset[tuple[np.ndarray, np.ndarray]]):
         return self._stage_ends[-1]
 
     def size_of(self, index: int) -> int:
-        """Input size, pixels, of the stage that pair ``index`` belongs to."""
+        """Return the input size, pixels, of the stage that pair ``index`` belongs to."""
         return self._settings.stages[bisect_right(self._stage_ends, index)].size
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +73,7 @@ class PairDataset(Dataset[tuple[np.ndarray, np.ndarray]]):
         return normalize(np.stack(crops), self._settings.contract), np.array([0.0, 1.0], np.float32)
 
     def _kept(self, draw: Draw) -> Draw:
-        """Return the draw without the sources left out; of no share where a class of it is gone."""
+        """Return the draw without the sources left out; its share is 0 if no source of a class remains."""
         real, fake = (
             {source: weight for source, weight in weights.items() if source not in self._settings.without}
             for weights in (draw.real, draw.fake)

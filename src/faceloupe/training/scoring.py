@@ -12,7 +12,7 @@ from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.types import Box
 
-# Sources of photographs and of wholly generated faces: there, the authentic and the manipulated come from different
+# Sources of photographs and of wholly generated faces. Their authentic and manipulated faces come from different
 # collections, so they are judged together.
 GENERATED = (
     "hardfake",
@@ -26,7 +26,7 @@ GENERATED = (
 )
 _BATCH = 32
 
-# What befalls a picture before it is examined: (H, W, 3) uint8 RGB and the face's box in it, likewise afterwards.
+# Degradation before a picture is examined: maps (H, W, 3) uint8 RGB and the face box in it to the degraded ones.
 Degrade = Callable[[np.ndarray, Box], tuple[np.ndarray, Box]]
 
 
@@ -42,7 +42,7 @@ class LogitScorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScoredFaces:
-    """Labeled faces with a model's answer.
+    """Labeled faces with a model's logits.
 
     Attributes:
         items: N items.
@@ -62,7 +62,7 @@ class ScoredFaces:
         )
 
     def mask(self, sources: tuple[str, ...]) -> np.ndarray:
-        """(N,) bool: the faces of some sources."""
+        """Return a (N,) bool mask of the faces of some sources."""
         return np.array([item.source in sources for item in self.items], bool)
 
     @property
@@ -84,7 +84,7 @@ def score_all(
     *,
     read: Callable[[Path], np.ndarray] = read_rgb,
 ) -> dict[str, ScoredFaces]:
-    """Score every item's face by every scorer, cut as the app cuts it; each picture is read once."""
+    """Score every item's face with every scorer, cropped as in the app; each picture is read only once."""
     logits: dict[str, list[np.ndarray]] = {name: [] for name in scorers}
     for start in range(0, len(items), _BATCH):
         batch = [(read(root / item.path), item.face_box) for item in items[start : start + _BATCH]]
@@ -97,14 +97,14 @@ def score_all(
 
 
 def auc(faces: ScoredFaces) -> float:
-    """Area under the ROC curve, 0..1; nan where one class is missing."""
+    """Return the area under the ROC curve, 0..1; nan if a class is missing."""
     if len(set(faces.labels.tolist())) < 2:
         return float("nan")
     return float(metrics.auc(faces.labels, faces.logits, np.ones(len(faces.labels))))
 
 
 def auc_by_source(faces: ScoredFaces) -> dict[str, float]:
-    """AUC of the generated-face sources together, and of every source that holds both classes."""
+    """Return the AUC of the generated-face sources together, and of every source with both classes."""
     table = {"generated": auc(faces.of(GENERATED))}
     table |= {source: auc(faces.of((source,))) for source in faces.sources}
     return {name: value for name, value in table.items() if not np.isnan(value)}

@@ -1,4 +1,4 @@
-"""The training recipes: typed here, written down in ``params.yaml``."""
+"""The training recipes: typed here, stored in ``params.yaml``."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 PARAMS = Path("params.yaml")
-Values = dict[str, Any]  # of the parameter file, before they are typed
+Values = dict[str, Any]  # values of the parameter file, before they are typed
 
 
-# The network of `train` and `calibrate` that the model card is of, and whose quality gates all records share.
+# The network of `train` and `calibrate` that the model card describes, and whose quality gates all records share.
 CARD_CORE = "faceloupe-mobilenet_v3_small-2"
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One kind of pair that a batch is filled with: an authentic face and a manipulated one.
+    """One kind of training pair: an authentic face and a manipulated one.
 
     Attributes:
-        share: of all pairs, in proportion to the other draws.
-        real: source -> weight among the authentic faces.
-        fake: source -> weight among the manipulated ones. Where empty, the authentic face is paired with a blend made
-            from itself, see ``blending``.
+        share: share of all pairs, in proportion to the other draws.
+        real: weights of the sources of authentic faces.
+        fake: weights of the sources of manipulated faces. If empty, the authentic face is paired with a blend made from
+            itself, see ``blending``.
     """
 
     share: float
@@ -41,7 +41,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stretch of training at one input size: ``images`` pictures of ``size`` pixels."""
+    """A part of the training at one input size: ``images`` pictures of ``size`` pixels."""
 
     size: int
     images: int
@@ -49,23 +49,23 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """Everything that decides what training makes.
+    """All settings that determine the result of a training run.
 
     Attributes:
         draws: kinds of pairs, in proportion to their shares.
-        donor_share: of the blends, how many take the face of another person of the same source instead of the face's
-            own; 0..1.
+        donor_share: share of the blends that use the face of another person of the same source instead of the face
+            itself, 0..1.
         stages: run one after the other; the first, small one is cheap and does most of the learning.
         batch_size: pictures in a step, half of them authentic.
         peak_rate: learning rate of AdamW after warm-up; it falls to ``final_rate`` along a cosine.
-        dropout: in the classifier, while training.
-        label_smoothing: targets are this far from 0 and 1.
-        average_decay: of the exponential moving average of the weights.
+        dropout: dropout of the classifier during training.
+        label_smoothing: distance of the targets from 0 and 1.
+        average_decay: decay of the exponential moving average of the weights.
         validate_every: steps between two validations, and between two checkpoints.
-        selection: rows of the validation table whose mean AUC says which average is kept: late in training the photos
-            are learned by heart, and the last average is not the best. Empty: the last one is kept.
-        without: sources left out of training, to be judged by.
-        fault: a deliberate defect of the training; a run under one can never be registered.
+        selection: rows of the validation table whose mean AUC selects the average to keep: late in training, the
+            network memorizes the photographs, and the last average is not the best. If empty, the last one is kept.
+        without: sources left out of training, on which the result is judged.
+        fault: a deliberate defect of the training; the result of such a run can never be registered.
     """
 
     draws: tuple[Draw, ...]
@@ -93,7 +93,7 @@ _SCALARS = {float: (float, int), int: (int,), str: (str,), dict[str, float]: (di
 
 
 def build(kind: type[T], values: Any, path: str) -> T:
-    """Return a dataclass from a mapping; unknown and missing keys are named."""
+    """Build a dataclass from a mapping; errors name unknown and missing keys."""
     if not isinstance(values, dict):
         raise DatasetError(f"{path} must be a mapping.")
     unknown = set(values) - {parameter.name for parameter in fields(kind)}
@@ -115,12 +115,12 @@ def build(kind: type[T], values: Any, path: str) -> T:
 
 
 def _recipe(values: Values, draws: Values, path: str) -> TrainingSettings:
-    """Type one recipe.
+    """Parse one recipe into typed settings.
 
     Args:
         values: as in ``params.yaml``; ``draws`` names an entry of ``draws``, a stage is a pair of size and images.
-        draws: name -> list of draws.
-        path: what to call it in an error.
+        draws: lists of draws by name.
+        path: name of the recipe in error messages.
 
     Raises:
         DatasetError: a key is unknown, or a value is of the wrong kind.
@@ -143,7 +143,7 @@ def _recipe(values: Values, draws: Values, path: str) -> TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """Which recipes become records, and under which version; several become an ensemble, too."""
+    """The recipes that become records, and their version; several recipes can also become an ensemble."""
 
     version: int
     recipes: tuple[str, ...]
@@ -151,16 +151,16 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class MaterialSettings:
-    """How the large material is chosen and looked at.
+    """Settings for choosing the large material and its views.
 
     Attributes:
-        caps: how much of a source or a person is used, see ``choosing.bounded``.
+        caps: limits for a source or a person, see ``choosing.bounded``.
         near_bits: see ``choosing.unlike``.
         crops: sources whose pictures are tight crops of a face, see ``regions.make``.
         tight_only: sources without a wide view, see ``features.extract``.
-        treatments: split -> treatments of its faces, see ``views.treat``.
-        core_treatments: the same, of the views that the core learns from and is judged by.
-        view_caps: treatment -> how much of a source or a person is looked at under it; all where it is not named.
+        treatments: treatments of the faces of each split, see ``views.treat``.
+        core_treatments: the same, for the views that the core learns from and is judged by.
+        view_caps: limits for a source or a person under a treatment; treatments that are not listed have none.
         excluded: ids of pictures that are not photographs of a face: name cards, drawings, collages.
     """
 
@@ -175,7 +175,7 @@ class MaterialSettings:
 
 
 def _caps(values: Any, path: str) -> Caps:
-    """Bounds from a mapping with ``default`` and ``of_source``."""
+    """Parse caps from a mapping with ``default`` and ``of_source``."""
     values = mapping(values, path)
     if unknown := set(values) - {"default", "of_source"}:
         raise DatasetError(f"{path} has no setting named {', '.join(sorted(map(str, unknown)))}.")
@@ -185,7 +185,7 @@ def _caps(values: Any, path: str) -> Caps:
 
 
 def parse_material(values: Any) -> MaterialSettings:
-    """Type the entry ``material`` of ``params.yaml``.
+    """Parse the entry ``material`` of ``params.yaml`` into typed settings.
 
     Raises:
         DatasetError: a key or a split is unknown, or a value is of the wrong kind.
@@ -211,7 +211,7 @@ def mapping(values: Any, path: str) -> Values:
     """Return the values of ``path`` if they are a mapping.
 
     Raises:
-        DatasetError: they are not.
+        DatasetError: the values are not a mapping.
     """
     if not isinstance(values, dict):
         raise DatasetError(f"{path} must be a mapping.")
@@ -222,7 +222,7 @@ def names_of(values: Any, path: str) -> tuple[str, ...]:
     """Return the values of ``path`` if they are a list of names.
 
     Raises:
-        DatasetError: they are not.
+        DatasetError: the values are not a list of names.
     """
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise DatasetError(f"{path} must be a list of names.")
@@ -230,7 +230,7 @@ def names_of(values: Any, path: str) -> tuple[str, ...]:
 
 
 def read_material(path: Path = PARAMS) -> MaterialSettings:
-    """Read how the large material is used; where the parameter file does not say, as ``MaterialSettings`` does.
+    """Read the settings of the large material; missing values get the defaults of ``MaterialSettings``.
 
     Raises:
         DatasetError: the file is missing or does not fit the types.
@@ -239,11 +239,11 @@ def read_material(path: Path = PARAMS) -> MaterialSettings:
 
 
 def read_entry(path: Path, name: str) -> Any:
-    """Read one entry of the parameter file; an empty one where it is not there.
+    """Read one entry of the parameter file; a missing entry is read as an empty mapping.
 
     Args:
-        path: of the file.
-        name: of the entry.
+        path: path of the file.
+        name: name of the entry.
 
     Raises:
         DatasetError: the file is missing or is not a mapping.
@@ -264,7 +264,7 @@ def _read(path: Path) -> Values:
 
 
 def read_registered(path: Path = PARAMS) -> Registered:
-    """Which recipes of the parameter file become records.
+    """Read which recipes of the parameter file become records.
 
     Raises:
         DatasetError: the file is missing or does not fit the types.

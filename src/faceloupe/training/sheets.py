@@ -20,14 +20,14 @@ _NAMES = {number: name for name, number in LABELS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The pictures of one source, split and label that stand on one sheet, in reading order."""
+    """Pictures of one source, split and label on one sheet, in reading order."""
 
     name: str
     stills: tuple[Still, ...]
 
 
 def plan(stills: Iterable[Still]) -> list[Sheet]:
-    """Choose up to a sheet full of pictures of each source, split and label, by their names alone."""
+    """Choose up to one sheet of pictures for each source, split and label; the choice depends only on their ids."""
     kinds: dict[str, list[Still]] = defaultdict(list)
     for still in stills:
         entry = still.entry
@@ -43,12 +43,12 @@ def _thumbnail(rgb: np.ndarray) -> Image.Image:
 
 
 def write(sheet: Sheet, folder: Path, snapshots: Snapshots, target: Path) -> Path:
-    """Draw a sheet as JPEG, and write beside it what stands where; a picture that is gone stays blank.
+    """Draw a sheet as JPEG, and list its pictures in a text file beside it; missing pictures stay blank.
 
     Args:
         sheet: the pictures to draw.
-        folder: of ``stills.csv``.
-        snapshots: of the repositories.
+        folder: folder of ``stills.csv``.
+        snapshots: snapshots of the repositories.
         target: folder of the sheets.
 
     Returns:

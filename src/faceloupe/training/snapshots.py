@@ -1,7 +1,7 @@
-"""Pictures of public repositories, read by their blob from snapshots that lie in one folder.
+"""Pictures of public repositories, read by their Git blob from a folder of snapshots.
 
 The snapshot of ``owner/name`` is the folder ``owner+name``, or ``repo`` or ``repo.git`` in it: a clone, bare or with a
-work tree, or the plain files of an archive. Nothing is fetched, and nothing that a snapshot holds is run.
+work tree, or the plain files of an archive. Nothing is fetched, and no content of a snapshot is run.
 """
 
 import csv
@@ -26,13 +26,13 @@ from faceloupe.media.image import decode
 from faceloupe.system.files import replacing
 from faceloupe.training.material import Entry
 
-_OPEN = 8  # readers of repositories that are kept at once, a process each
+_OPEN = 8  # repositories whose reader is kept open, a process each
 _CHUNK = 1 << 20
 _GIT = ("git", "--no-replace-objects", "-c", "protocol.allow=never")
 
 
 class Why(StrEnum):
-    """Why a picture of the index cannot be had."""
+    """Reason why a picture of the index is not available."""
 
     NO_SNAPSHOT = "no snapshot of its repository"
     ABSENT = "absent from the snapshot"
@@ -42,12 +42,12 @@ class Why(StrEnum):
 
 
 def blob_of(content: bytes) -> str:
-    """Return the SHA-1 that Git gives these bytes, 40 hexadecimal digits."""
+    """Return the SHA-1 of the Git blob with these bytes, 40 hexadecimal digits."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _environment() -> dict[str, str]:
-    """No settings of this machine, and no network where a clone lacks a blob that it promised."""
+    """Return an environment without this machine's Git settings, and without network access for missing blobs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return environment | {
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -72,7 +72,7 @@ def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    """Return the input and the output of a process of ``_start``."""
+    """Return the input and the output of a process from ``_start``."""
     if process.stdin is None or process.stdout is None:
         raise ValueError("the process was started without pipes")
     return process.stdin, process.stdout
@@ -83,17 +83,17 @@ def _is_git(folder: Path) -> bool:
 
 
 class Snapshots:
-    """Reads blobs; a context manager, as it keeps processes. Not thread-safe."""
+    """Reader of blobs, a context manager because it keeps processes open. Not thread-safe."""
 
     def __init__(self, folder: Path | None) -> None:
         """Use a folder of snapshots.
 
         Args:
-            folder: see the module; None, or one that is not there, holds no snapshot.
+            folder: folder of the snapshots, see the module; None or a missing folder means no snapshots.
         """
         self._folder = folder
         self._readers: OrderedDict[str, subprocess.Popen[bytes]] = OrderedDict()
-        self.last_sheet: tuple[str, np.ndarray] | None = None  # blob and pixels: its tiles come one after the other
+        self.last_sheet: tuple[str, np.ndarray] | None = None  # blob and pixels; its tiles are read one after the other
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +103,7 @@ class Snapshots:
             self._close(next(iter(self._readers)))
 
     def find(self, repository: str) -> tuple[Path, bool] | None:
-        """Where the snapshot of ``owner/name`` lies, and whether that is a Git folder; None where there is none."""
+        """Return the folder of the snapshot of ``owner/name`` and whether it is a Git folder; None if it is missing."""
         if self._folder is None:
             return None
         around = self._folder / repository.replace("/", "+")
@@ -115,7 +115,7 @@ class Snapshots:
         return next(((folder, False) for folder in places if folder.is_dir()), None)
 
     def head(self, repository: str) -> str:
-        """Return the commit of the snapshot; ``files`` for plain files; empty where there is no snapshot."""
+        """Return the commit of the snapshot; ``files`` for plain files; empty if there is no snapshot."""
         snapshot = self.find(repository)
         if snapshot is None:
             return ""
@@ -125,12 +125,12 @@ class Snapshots:
         return answer.decode("ascii", "replace").strip() or "no commit"
 
     def read(self, repository: str, blob: str, path: str) -> bytes | Why:
-        """Return the bytes of a blob, held against its SHA-1.
+        """Return the bytes of a blob, checked by their SHA-1, or the reason why they are not available.
 
         Args:
             repository: ``owner/name``.
-            blob: SHA-1 that Git gives the bytes.
-            path: of the file, by which plain files are found.
+            blob: SHA-1 of the Git blob.
+            path: path of the file in the repository, used to find plain files.
         """
         snapshot = self.find(repository)
         if snapshot is None:
@@ -150,13 +150,13 @@ class Snapshots:
         try:
             requests.write(f"{blob}\n".encode())
             requests.flush()
-        except OSError:  # it ended: the repository itself is unreadable
+        except OSError:  # the reader ended: the repository itself is unreadable
             self._close(repository)
             return Why.CHANGED
         header = answers.readline().split()
         if header[1:2] == [b"missing"]:
             return Why.ABSENT
-        if len(header) != 3:  # git gives up on a damaged object, and ends
+        if len(header) != 3:  # git ends at a damaged object
             self._close(repository)
             return Why.CHANGED
         size, fits = int(header[2]), int(header[2]) <= Settings().max_bytes
@@ -190,18 +190,18 @@ def _from_files(folder: Path, path: str) -> bytes | Why:
     file = folder / named
     if named.is_absolute() or ".." in named.parts or not file.is_file():
         return Why.ABSENT
-    if not file.resolve().is_relative_to(folder.resolve()):  # by a link
+    if not file.resolve().is_relative_to(folder.resolve()):  # a link leads out of the folder
         return Why.ABSENT
     return file.read_bytes() if file.stat().st_size <= Settings().max_bytes else Why.NO_PICTURE
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A picture of the material.
+    """A decoded picture of the material.
 
     Attributes:
-        entry: with its blob.
-        rgb: (H, W, 3) uint8 RGB; the tile, where the entry is one.
+        entry: entry with its blob.
+        rgb: (H, W, 3) uint8 RGB, only the tile if the entry has one.
     """
 
     entry: Entry
@@ -209,15 +209,15 @@ class Read:
 
 
 def read_picture(entry: Entry, folder: Path, snapshots: Snapshots) -> Read | Why:
-    """Read and decode a picture as the app would.
+    """Read and decode a picture as the app does.
 
     Args:
-        entry: of the list of the material.
-        folder: of ``stills.csv``.
-        snapshots: of the repositories that the index names.
+        entry: entry of a list of the material.
+        folder: folder of ``stills.csv``.
+        snapshots: snapshots of the repositories that the index names.
 
     Raises:
-        DatasetError: a file that ``stills.csv`` lists is missing or unreadable: that list is the project's own.
+        DatasetError: a file listed in ``stills.csv`` is missing or unreadable, which is a fault of the project's list.
     """
     max_bytes = Settings().max_bytes
     if entry.tile and snapshots.last_sheet and snapshots.last_sheet[0] == entry.blob:
@@ -253,13 +253,13 @@ def _decoded(evidence_file: EvidenceFile) -> np.ndarray:
 
 
 def survey(repositories: Iterable[str], folder: Path | None) -> dict[str, str]:
-    """Which snapshots there are: repository -> what ``Snapshots.head`` says, in alphabetical order."""
+    """Return the result of ``Snapshots.head`` for each repository, in alphabetical order."""
     with Snapshots(folder) as snapshots:
         return {repository: snapshots.head(repository) for repository in sorted(set(repositories))}
 
 
 def write_survey(heads: Mapping[str, str], path: Path) -> None:
-    """Write what ``survey`` found as CSV: what depends on the snapshots runs again where it changed."""
+    """Write the result of ``survey`` as CSV; if it changes, the stages that depend on the snapshots run again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")

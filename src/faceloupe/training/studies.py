@@ -1,4 +1,4 @@
-"""Studies beside the main run: sources left out of training, and training under faults. Short runs, one recipe."""
+"""Studies with short runs of one recipe: training without some sources, and training under faults."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ from faceloupe.training.scoring import auc_by_source, score_all
 from faceloupe.training.settings import TrainingSettings
 from faceloupe.training.train import fingerprint, train
 
-# Sources that are left out together: none of a fold is trained on, and FaceForensics++ goes as a whole.
+# Sources that are left out together: a fold trains on none of its sources. FaceForensics++ is left out as a whole.
 FOLDS = {
     "a": ("hardfake", "dfd_crops"),
     "b": ("ffhq_tpdne", "ffpp_faces", "ffpp_c23_methods"),
@@ -38,7 +38,7 @@ FAULTS = (
 
 
 def _trained(recipe: TrainingSettings, root: Path, items: list[Item], trunk: Path, work: Path) -> Path:
-    """Weights of a run; one that a former, interrupted study has ended already is not made again."""
+    """Return the weights of a run; a run that an interrupted study has already finished is not repeated."""
     weights, origin = work / "weights.safetensors", work / "run.json"
     if weights.is_file() and origin.is_file():
         known = json.loads(origin.read_text(encoding="utf-8"))
@@ -54,9 +54,9 @@ def _scorer(settings: TrainingSettings, weights: Path) -> NetworkScorer:
 
 
 def left_out(settings: TrainingSettings, root: Path, items: list[Item], trunk: Path, work: Path) -> Study[LeftOutRow]:
-    """Train once for every fold of ``FOLDS`` and judge all faces, of both splits, of the sources it never saw.
+    """Train once for every fold of ``FOLDS``, and judge all faces, from both splits, of the sources it left out.
 
-    Calibration and thresholds come from the validation faces of the sources that were kept.
+    Calibration and thresholds come from the validation faces of the other sources.
 
     Returns:
         For each left-out source: counts, AUC, and shares called manipulated and authentic at the thresholds.
@@ -91,10 +91,10 @@ def faults(
     trunk: Path,
     work: Path,
 ) -> Study[FaultRow]:
-    """Train under no fault and under every one of ``FAULTS``, and measure what each does to AUC and calibration.
+    """Train without a fault and under each of ``FAULTS``, and measure the effect on AUC and calibration.
 
     Returns:
-        A row for each: mean AUC over the rows by source, and ECE and Cllr of the scores as trained and as calibrated.
+        A row for each run: AUC, mean AUC over the rows by source, and ECE and Cllr before and after calibration.
     """
     rows = []
     validation = [item for item in items if item.split == "val" and item.has_face]

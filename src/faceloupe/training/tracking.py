@@ -1,7 +1,7 @@
-"""A thin interface to MLflow: training runs as they go, and the versions of the models that came of them.
+"""A thin interface to MLflow: tracks training runs, and registers the versions of the models that they made.
 
-MLflow is a convenience: the same numbers stand in the files that a run writes. Where it is not installed, or its store
-fails in the middle of a run, the run goes on untracked.
+MLflow is optional: a run also writes the same numbers to files. If MLflow is not installed, or its store fails during a
+run, the run continues untracked.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "faceloupe"
 STORE, ARTIFACTS = "mlflow.db", "mlartifacts"  # in the working folder
-MODEL = "model"  # folder of a run's artifacts that a registered version points to
-_WEIGHTS_HASH, _RECORD_HASH = "weights_sha256", "record_sha256"  # tags that tell whether a version is there already
+MODEL = "model"  # artifact folder of a run that a registered version points to
+_WEIGHTS_HASH, _RECORD_HASH = "weights_sha256", "record_sha256"  # tags that identify a version
 _said: set[str] = set()
 
 
@@ -36,7 +36,7 @@ def _say_once(text: str) -> None:
 
 
 def _client(folder: Path) -> "MlflowClient | None":
-    """Return a client of the tracking store, with the experiment made; None where mlflow is not installed.
+    """Return a client of the tracking store, and create the experiment if needed; None if mlflow is not installed.
 
     Raises:
         UsageError: the store cannot be opened.
@@ -44,7 +44,7 @@ def _client(folder: Path) -> "MlflowClient | None":
     # MLflow reads these at its first import. It reports its use over the network unless told not to.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it tells of every table that it creates
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it logs every table that it creates
     try:
         from mlflow.tracking import MlflowClient  # here: mlflow is optional
     except ImportError:
@@ -58,8 +58,8 @@ def _client(folder: Path) -> "MlflowClient | None":
         folder.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
         if client.get_experiment_by_name(EXPERIMENT) is None:
-            # A server has its own place for artifacts; beside a local store, MLflow would put them into the
-            # current folder.
+            # A server has its own folder for artifacts. With a local store, MLflow would put them into the current
+            # folder.
             client.create_experiment(EXPERIMENT, None if remote else (folder / ARTIFACTS).as_uri())
     except failures as problem:
         raise UsageError(f"The tracking store {uri} cannot be opened: {_first_line(problem)}") from problem
@@ -67,12 +67,12 @@ def _client(folder: Path) -> "MlflowClient | None":
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """Return the exceptions that a failing store raises; some errors of a database come as they are."""
+    """Return the exceptions of a failing store; MLflow passes on some database errors unchanged."""
     from mlflow.exceptions import MlflowException  # here: mlflow is optional
 
     try:
         from sqlalchemy.exc import SQLAlchemyError  # here: mlflow is optional
-    except ImportError:  # a server needs none
+    except ImportError:  # not needed with a server
         return MlflowException, OSError
     return MlflowException, SQLAlchemyError, OSError
 
@@ -82,7 +82,7 @@ def _first_line(problem: Exception) -> str:
 
 
 def _flat(settings: Any) -> dict[str, str]:
-    """Return settings as MLflow parameters: what is nested is written as JSON."""
+    """Return settings as MLflow parameters; values that are not strings are written as JSON."""
     values = asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else dict(settings)
     return {
         name: value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
@@ -91,7 +91,7 @@ def _flat(settings: Any) -> dict[str, str]:
 
 
 def _commit() -> dict[str, str]:
-    """Return the commit that the code stands at, as a tag; none outside a checkout."""
+    """Return the commit of the code as a tag; empty outside a checkout."""
     try:
         completed = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
@@ -106,7 +106,7 @@ def _commit() -> dict[str, str]:
 
 
 class Run:
-    """One tracked run; does nothing where it is not tracked."""
+    """One tracked run; all methods do nothing if it is not tracked."""
 
     def __init__(self, client: "MlflowClient | None" = None, run_id: str = "") -> None:
         self._client = client
@@ -114,11 +114,11 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """As MLflow knows it; empty where the run is not tracked."""
+        """The run's id in MLflow; empty if the run is not tracked."""
         return self._run_id
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
-        """Keep numbers that belong to a step."""
+        """Store the numbers of a step."""
         if self._client is None:
             return
         from mlflow.entities import Metric  # here: mlflow is optional
@@ -127,11 +127,11 @@ class Run:
         self._try("log_batch", metrics=[Metric(name, float(value), now, step) for name, value in values.items()])
 
     def artifact(self, path: Path, folder: str = "") -> None:
-        """Keep a copy of a file or a folder, in a folder of the run's artifacts."""
+        """Store a copy of a file or a folder, in a folder of the run's artifacts."""
         self._try("log_artifacts" if path.is_dir() else "log_artifact", str(path), folder or None)
 
     def figure(self, path: Path) -> None:
-        """Keep a copy of a picture among the figures."""
+        """Store a copy of a picture among the figures."""
         self.artifact(path, "figures")
 
     def _settings(self, settings: Any) -> None:
@@ -145,7 +145,7 @@ class Run:
         self._try("set_terminated", status)
 
     def _try(self, method: str, *arguments: Any, **named: Any) -> None:
-        """Hours of training must not be lost to a full disk or a server that went away."""
+        """Call a method of the client; a failing store ends the tracking, so that it cannot end hours of training."""
         if self._client is None:
             return
         try:
@@ -157,14 +157,14 @@ class Run:
 
 @contextmanager
 def start(name: str, settings: Any, folder: Path, *, run_id: str = "") -> Iterator[Run]:
-    """Track what runs inside the ``with``; an exception in it marks the run as failed, and passes.
+    """Track the code inside the ``with``; an exception marks the run as failed and is raised again.
 
     Args:
-        name: of the run.
-        settings: a dataclass or a mapping, kept as parameters.
-        folder: working folder; the store is ``mlflow.db`` in it, the artifacts are in ``mlartifacts``. Where the
-            environment variable ``MLFLOW_TRACKING_URI`` is set, the store is there.
-        run_id: of an interrupted run to go on with; where the store does not know it, a new one is begun.
+        name: name of the run.
+        settings: a dataclass or a mapping, stored as parameters.
+        folder: working folder; it holds the store ``mlflow.db`` and the artifacts in ``mlartifacts``. The environment
+            variable ``MLFLOW_TRACKING_URI`` selects another store.
+        run_id: id of an interrupted run to continue; if the store does not know it, a new run begins.
 
     Raises:
         UsageError: the store cannot be opened.
@@ -203,19 +203,18 @@ def _known(client: "MlflowClient", run_id: str) -> bool:
 
 
 def register(run_id: str, record: Path, weights: Path, folder: Path) -> str:
-    """Enter a model into MLflow's registry: its record and its weights become artifacts of the run that made it.
+    """Register a model in MLflow; its record and its weights become artifacts of the run that made it.
 
-    The same weights under the same record are entered once, however often this is called. The weights stay safetensors;
-    nothing is pickled.
+    The same weights with the same record are registered only once. The weights stay safetensors; nothing is pickled.
 
     Args:
-        run_id: of the training run.
+        run_id: id of the training run.
         record: JSON file of the model record; its id names the registered model.
         weights: safetensors file.
         folder: see ``start``.
 
     Returns:
-        Version number; empty where the run was not tracked, or the store does not know it.
+        Version number; empty if the run was not tracked, or the store does not know it.
 
     Raises:
         UsageError: the store cannot be opened, or refuses the entry.
@@ -239,7 +238,7 @@ def register(run_id: str, record: Path, weights: Path, folder: Path) -> str:
         for version in client.search_model_versions(f"name = '{name}'"):
             if tags.items() <= version.tags.items():
                 return str(version.version)
-        # Under its record's hash: a later calibration of the same run must not change an earlier version's files.
+        # The folder is named by the record's hash: a later calibration of the run must not change an earlier version.
         artifact_folder = f"{MODEL}/{tags[_RECORD_HASH][:12]}"
         for path in (record, weights):
             client.log_artifact(run_id, str(path), artifact_folder)

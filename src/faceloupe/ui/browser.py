@@ -1,7 +1,7 @@
-"""What the browser does: it remembers examiner, sign-in, language and last results, and closes the menu of a phone.
+"""The browser's part: cookies for the examiner, sign-in, language and recent results, and the menu on a phone.
 
-Cookies hold what survives a reload and a restart: they are of this browser alone, whereas an address may be sent to
-somebody else.
+Cookies survive a reload and a restart. They are used for what belongs to one browser, because an address may be sent
+to somebody else.
 """
 
 import re
@@ -16,11 +16,11 @@ from faceloupe.ui import language, resources, state
 MOST_NAME = 100  # characters of an examiner's name
 _EXAMINER, _RECENT, _DAYS = "faceloupe_examiner", "faceloupe_recent", 30
 _SIGN_IN, _LANGUAGE = "faceloupe_sign_in", "faceloupe_language"
-_NARROW = 768  # pixels: in windows up to that width the menu lies over the page
+_NARROW = 768  # pixels: in windows up to this width the menu covers the page
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 _TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
-_READ, _CHANGED = "cookies_read", "cookies_changed"  # what the session began with; whether it is different by now
-# The values are data of the component and never part of its code.
+_READ, _CHANGED = "cookies_read", "cookies_changed"  # cookies at the start of the session; whether they have changed
+# Values are passed to the component as data and never become part of its code.
 _component = st.components.v2.component(
     "faceloupe_browser",
     js="""
@@ -52,7 +52,7 @@ export default function ({ data }) {
 
 
 def restore(cookies: Mapping[str, str]) -> None:
-    """Take up what the browser remembers, once at the begin of a session."""
+    """Load the values of the cookies, once at the start of a session; invalid values are ignored."""
     if _READ in st.session_state:
         return
     name = unquote(cookies.get(_EXAMINER, "")).strip()
@@ -67,12 +67,12 @@ def restore(cookies: Mapping[str, str]) -> None:
 
 
 def update(page: str) -> None:
-    """Have the browser remember the examiner and the last results, and close the menu of a phone on a new page.
+    """Write the cookies, and close the menu on a phone when the page has changed.
 
-    A session that changed nothing writes no cookie, so that it does not undo what another tab wrote.
+    A session that changed nothing writes no cookies, so that it does not overwrite those of another tab.
 
     Args:
-        page: path of the page on show.
+        page: URL path of the current page.
     """
     st.session_state[_CHANGED] |= st.session_state[_READ] != _cookies()
     cookies = _cookies() if st.session_state[_CHANGED] else {}
@@ -82,7 +82,7 @@ def update(page: str) -> None:
 
 
 def _seconds(name: str, value: str) -> int:
-    """Return how long the browser keeps a cookie; that of a sign-in goes when the server forgets it, 0 deletes it."""
+    """Return the lifetime of a cookie in seconds, 0 to delete it; a sign-in expires together with its token."""
     return int(resources.sign_ins().seconds_left(value)) if name == _SIGN_IN else _DAYS * 24 * 3600
 
 

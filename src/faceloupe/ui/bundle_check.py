@@ -1,4 +1,4 @@
-"""The check of a bundle in the browser, and its protocol."""
+"""Verification of a bundle in the browser, and its protocol."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -16,11 +16,11 @@ from faceloupe.ui.panels import plain
 
 
 def show(stream: BytesIO, name: str) -> None:
-    """Check a bundle, and show what was found, part by part.
+    """Verify a bundle, and show the result of each check.
 
     Args:
-        stream: of the whole file; can be sought in.
-        name: of the file.
+        stream: seekable stream of the whole file.
+        name: name of the file.
 
     Raises:
         UsageError: the file is not a ZIP.
@@ -71,7 +71,7 @@ def refused(problem: FaceLoupeError) -> None:
 
 
 def protocol(verification: Verification, *, name: str, sha256: str, now: datetime) -> str:
-    """Return the check as a page of plain text, to be printed, in the language of this session."""
+    """Return the verification as plain text for printing, in the language of this session."""
     head = (
         (tr("File"), printable_name(name)),
         ("SHA-256", sha256),
@@ -96,5 +96,5 @@ def protocol(verification: Verification, *, name: str, sha256: str, now: datetim
 
 
 def _translated(sentence: str) -> str:
-    """Return a sentence of the check in the language of this session; a message of a library in it stays as it is."""
+    """Return a sentence of the check in the language of this session; messages of libraries in it stay unchanged."""
     return translated(sentence, current(), Part.CHECK)

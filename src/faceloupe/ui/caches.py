@@ -1,4 +1,4 @@
-"""What sessions share of recent work, within bounds on memory. Any thread may call these."""
+"""Caches of recent work that all sessions share, with limits on memory. Safe to use from any thread."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from faceloupe.report.document.case import Letterhead
 from faceloupe.web.recent import Recent, analysis_bytes
 
 _MIB = 1024 * 1024
-_ANALYSES_BYTES = _FRAMES_BYTES = _TABLES_BYTES = 256 * _MIB  # of all; a still holds at most some 10
+_ANALYSES_BYTES = _FRAMES_BYTES = _TABLES_BYTES = 256 * _MIB  # in total; an image holds about 10 MiB at most
 _DOCUMENTS_BYTES = _PREVIEWS_BYTES = _LENSES_BYTES = 128 * _MIB
 
 
@@ -29,7 +29,10 @@ def _identity(*fields: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisKey:
-    """Identity of an analysis: evidence, its name, weights and settings; never a sample of its pixels."""
+    """Key of an analysis: SHA-256 and name of the evidence, weights and settings.
+
+    The hash covers the whole file, never a sample of its pixels.
+    """
 
     evidence_sha256: str
     name: str
@@ -38,45 +41,45 @@ class AnalysisKey:
 
     @property
     def identity(self) -> str:
-        """What names it in an address: 32 hexadecimal digits."""
+        """Id of the analysis in an address: 32 hexadecimal digits."""
         return _identity(self.evidence_sha256, self.name, self.weights_sha256, self.settings_digest)
 
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """An analysis and its file."""
+    """An analysis and its evidence file."""
 
     analysis: ReportedAnalysis
     evidence_file: EvidenceFile | None
 
 
 class AnalysisStore:
-    """Recent analyses; beside each its file."""
+    """Recent analyses, each with its evidence file if one was given."""
 
     def __init__(self, capacity_bytes: int = _ANALYSES_BYTES) -> None:
         self._recent: Recent[AnalysisKey, _Examined] = Recent(_examined_size, capacity_bytes)
 
     def get(self, key: AnalysisKey) -> ReportedAnalysis | None:
-        """Return the analysis, or None where it is not kept any more."""
+        """Return the analysis, or None if it is no longer cached."""
         examined = self._recent.get(key)
         return None if examined is None else examined.analysis
 
     def find(self, identity: str) -> AnalysisKey | None:
-        """Return the key of that identity, or None where its analysis is not kept any more."""
+        """Return the key with this identity, or None if its analysis is no longer cached."""
         return next((key for key in self._recent.held() if key.identity == identity), None)
 
     def evidence_file(self, key: AnalysisKey) -> EvidenceFile | None:
-        """Return the file of a kept analysis, where it was kept beside it."""
+        """Return the evidence file of a cached analysis, or None if there is none."""
         examined = self._recent.get(key)
         return None if examined is None else examined.evidence_file
 
     def put(self, key: AnalysisKey, analysis: ReportedAnalysis, evidence_file: EvidenceFile | None = None) -> None:
-        """Keep an analysis, and let go of those that were used longest ago; the newest is always kept."""
+        """Add an analysis, and evict the least recently used ones; the newest is always kept."""
         self._recent.put(key, _Examined(analysis, evidence_file))
 
 
 class PreviewStore(Recent[str, tuple[Preview, ...]]):
-    """Evidence of cases as it looks, by its SHA-256."""
+    """Previews of evidence by its SHA-256: the picture, or frames of the video."""
 
     def __init__(self, capacity_bytes: int = _PREVIEWS_BYTES) -> None:
         super().__init__(lambda seen: sum(preview.rgb.nbytes for preview in seen), capacity_bytes)
@@ -84,11 +87,11 @@ class PreviewStore(Recent[str, tuple[Preview, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class LensKey:
-    """Identity of what the lenses found.
+    """Key of a result of the lenses.
 
     Attributes:
         evidence_sha256, name: of the evidence.
-        weights_sha256: of the model that probed the robustness; empty where none did.
+        weights_sha256: of the model that probed the robustness; empty if it was not probed.
     """
 
     evidence_sha256: str
@@ -97,19 +100,20 @@ class LensKey:
 
     @property
     def identity(self) -> str:
-        """What names it in an address: 32 hexadecimal digits."""
+        """Id of the result in an address: 32 hexadecimal digits."""
         return _identity(self.evidence_sha256, self.name, self.weights_sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class LensView:
-    """What the lenses found in a file, as it is shown.
+    """The result of the lenses for a file, ready to be shown.
 
     Attributes:
         evidence: identity of the file.
-        report: without pixels.
-        original: (H, W, 3) uint8, the picture, made smaller where it is large; None for a video.
-        pictures: those of the lenses by name, likewise.
+        report: facts and findings, without pixels.
+        original: (H, W, 3) uint8, the picture, scaled down if it is large; None if no lens has pictures, as for a
+            video.
+        pictures: pictures of the lenses by name, scaled down in the same way.
     """
 
     evidence: Evidence
@@ -119,18 +123,18 @@ class LensView:
 
 
 class LensStore(Recent[LensKey, LensView]):
-    """What the lenses found lately."""
+    """Recent results of the lenses."""
 
     def __init__(self, capacity_bytes: int = _LENSES_BYTES) -> None:
         super().__init__(_lens_view_size, capacity_bytes)
 
     def find(self, identity: str) -> LensKey | None:
-        """Return the key of that identity, or None where its result is not kept any more."""
+        """Return the key with this identity, or None if its result is no longer cached."""
         return next((key for key in self.held() if key.identity == identity), None)
 
 
 class FrameStore(Recent[tuple[AnalysisKey, int], FrameExplanation]):
-    """Frames that were looked at closely, by analysis and index."""
+    """Explained frames, by analysis and index of the frame."""
 
     def __init__(self, capacity_bytes: int = _FRAMES_BYTES) -> None:
         super().__init__(_frame_size, capacity_bytes)
@@ -138,10 +142,10 @@ class FrameStore(Recent[tuple[AnalysisKey, int], FrameExplanation]):
 
 @dataclass(frozen=True, slots=True)
 class DocumentKey:
-    """Identity of a drawn case report: the head of the case's log, for whom it is, and how it is drawn.
+    """Key of a rendered case report: the head of the case's log, the viewer, and the options of the rendering.
 
     Attributes:
-        withheld: SHA-256 of all evidence whose results blind cases, also others than this, keep from whom it is for.
+        withheld: SHA-256 of all evidence whose results are withheld from the viewer, by this or any other blind case.
     """
 
     head: Head
@@ -153,23 +157,23 @@ class DocumentKey:
 
 
 class DocumentStore(Recent[DocumentKey, bytes]):
-    """Case reports that were drawn, as HTML."""
+    """Rendered case reports, as HTML."""
 
     def __init__(self, capacity_bytes: int = _DOCUMENTS_BYTES) -> None:
         super().__init__(len, capacity_bytes)
 
 
 class TableStore:
-    """Tables of batches, each as it was at the size that its file had: rows are only ever added to one."""
+    """Tables of batches, by batch and file size: rows are only ever added, so the size identifies the content."""
 
     def __init__(self, capacity_bytes: int = _TABLES_BYTES) -> None:
         self._recent: Recent[tuple[str, int], BatchResults] = Recent(_table_size, capacity_bytes)
 
     def get(self, batch: Batch) -> BatchResults:
-        """Return the table of a batch as it is now.
+        """Return the current table of a batch.
 
         Raises:
-            UsageError: it cannot be read.
+            UsageError: the table cannot be read.
         """
         key = batch.id, batch.table.stat().st_size if batch.table.exists() else 0
         results = self._recent.get(key)
@@ -184,7 +188,7 @@ def _table_size(results: BatchResults) -> int:
 
 
 def _examined_size(examined: _Examined) -> int:
-    """Bytes that an analysis holds, and an upload kept beside it."""
+    """Return the size in bytes of an analysis and of the upload stored with it."""
     evidence_file = examined.evidence_file
     upload = None if evidence_file is None else evidence_file.content
     return analysis_bytes(examined.analysis) + (0 if upload is None else len(upload))

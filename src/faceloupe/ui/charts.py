@@ -1,4 +1,4 @@
-"""Plotly figures of the pages; every number in them is one of the report's, or of the evaluation's."""
+"""Plotly figures of the pages; every number in them comes from the report or the evaluation."""
 
 import base64
 import io
@@ -16,8 +16,8 @@ from faceloupe.report.schema import Report
 from faceloupe.types import Outcome, format_distinct
 from faceloupe.ui.language import current, tr
 
-_MOST_SIDE, _PICTURE_WIDTH, _LEAST_TARGET = 1600, 560, 16  # pixels: sent to the browser, as shown, and to click on
-_LABEL_ROOM = 0.15  # share of the ruler that two numbers beside each other need
+_MOST_SIDE, _PICTURE_WIDTH, _LEAST_TARGET = 1600, 560, 16  # pixels: sent at most, shown width, click target
+_LABEL_ROOM = 0.15  # share of the ruler that two adjacent numbers need
 _BAND = {"type": "rect", "y0": 0.0, "y1": 1.0, "line_width": 0, "layer": "below"}
 
 
@@ -25,12 +25,12 @@ def score_ruler(report: Report, *, ink: str) -> go.Figure:
     """Return the score on a ruler from 0 (authentic) to 1 (manipulated), with the band between the thresholds.
 
     Args:
-        report: with the score and the thresholds.
-        ink: color of the words.
+        report: a report with a score.
+        ink: color of the text.
     """
     lower, upper = report.model.thresholds.lower, report.model.thresholds.upper
     outcome, score = report.outcome, report.score
-    digits = format_distinct(score or 0.0, lower, upper)  # with the digits of the sentence beside it
+    digits = format_distinct(score or 0.0, lower, upper)  # with the same digits as the sentence beside it
     shown = [localized(text, current()) for text in digits]
     figure = go.Figure()
     for start, end, kind in (
@@ -92,7 +92,7 @@ def _diagonal(figure: go.Figure) -> go.Figure:
 
 
 def roc_chart(curves: dict[str, Curves]) -> go.Figure:
-    """ROC curve of each model."""
+    """Return the ROC curve of each model."""
     figure = _lines(tr("share of authentic faces called manipulated"), tr("share of manipulated faces found"))
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         x, y = zip(*curve.roc, strict=True)
@@ -101,7 +101,7 @@ def roc_chart(curves: dict[str, Curves]) -> go.Figure:
 
 
 def reliability_chart(curves: dict[str, Curves]) -> go.Figure:
-    """Reliability diagram of each model; the larger a point, the more faces."""
+    """Return the reliability diagram of each model; larger points stand for more faces."""
     figure = _lines(tr("score: predicted share of manipulated faces"), tr("observed share"))
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         points = curve.reliability
@@ -113,7 +113,7 @@ def reliability_chart(curves: dict[str, Curves]) -> go.Figure:
 
 
 def tippett_chart(curve: Curves) -> go.Figure:
-    """Tippett plot of one model: how many faces of either class reach at least a likelihood ratio."""
+    """Return the Tippett plot of a model: the share of faces in each class with at least a given likelihood ratio."""
     figure = _lines(tr("log10 LR"), tr("faces with at least this ratio"))
     for label, kind, dash, points in (
         ("manipulated", Outcome.MANIPULATED, "solid", curve.tippett.manipulated),
@@ -127,7 +127,7 @@ def tippett_chart(curve: Curves) -> go.Figure:
 
 
 def conditions_chart(rows: Sequence[MeasuredRow]) -> go.Figure:
-    """AUC of each model after each degradation, with its interval."""
+    """Return the AUC of each model after each degradation, with intervals."""
     figure = _lines(tr("AUC over all validation faces"), "", height=420)
     models = list(dict.fromkeys(row.model for row in rows))
     for model, color in zip(models, _MODEL_COLORS, strict=False):
@@ -143,7 +143,7 @@ def conditions_chart(rows: Sequence[MeasuredRow]) -> go.Figure:
 
 
 def confusion_chart(curve: Curves) -> go.Figure:
-    """Confusion matrix: what authentic and manipulated faces were called, in shares of their class, with counts."""
+    """Return the confusion matrix: outcomes of authentic and manipulated faces, as counts and shares of the class."""
     counts = curve.confusion
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
     text = [
@@ -164,12 +164,12 @@ def confusion_chart(curve: Curves) -> go.Figure:
 
 
 def framed_picture(rgb: np.ndarray, scale: float, faces: Sequence[FaceFinding]) -> go.Figure:
-    """Draw a picture whose faces can be clicked.
+    """Return a picture whose faces can be clicked.
 
     Args:
         rgb: (H, W, 3) uint8, with the boxes of the faces drawn in.
-        scale: its pixels for each pixel of the file.
-        faces: those that can be clicked; each carries its id as ``customdata``.
+        scale: pixels of ``rgb`` per pixel of the file.
+        faces: the faces that can be clicked; the point of each has the face's id as ``customdata``.
     """
     height, width = rgb.shape[:2]
     image, stream = Image.fromarray(rgb), io.BytesIO()
@@ -179,7 +179,7 @@ def framed_picture(rgb: np.ndarray, scale: float, faces: Sequence[FaceFinding]) 
     boxes = [[scale * value for value in face.box.corners] for face in faces]
     shown = _PICTURE_WIDTH / width
     marker = {
-        "symbol": "square",  # as wide as its face, and not seen
+        "symbol": "square",  # as wide as its face, and invisible
         "size": [max(_LEAST_TARGET, shown * (x1 - x0)) for x0, _, x1, _ in boxes],
         "opacity": 0.0,
     }

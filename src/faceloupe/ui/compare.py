@@ -1,4 +1,4 @@
-"""Two results side by side: where they come from, what both say, and how both look."""
+"""Two results side by side: how they are chosen, their findings, and their pictures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from faceloupe.report.schema import Face, Report
 from faceloupe.ui import recent, resources
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
-from faceloupe.ui.language import current, later, tr
+from faceloupe.ui.language import current, mark_for_translation, tr
 from faceloupe.ui.panels import outcome_mark, plain, sentence
 
 _LISTED = 200  # items of the open case
-_RANKED = 50  # faces that are shown
-_HASH_LINE = 32  # characters of a SHA-256 on a line
-_SIDES = (later("First"), later("Second"))
-_MODES = (later("Side by side"), later("Blink"), later("Difference"))
+_RANKED = 50  # faces in the list
+_HASH_LINE = 32  # characters of a SHA-256 per line
+_SIDES = (mark_for_translation("First"), mark_for_translation("Second"))
+_MODES = (mark_for_translation("Side by side"), mark_for_translation("Blink"), mark_for_translation("Difference"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Side:
     """One of the two results.
 
     Attributes:
-        title: for people.
-        report: of the result.
-        open_evidence: opens the file; None where it is not here any more.
+        title: name that is shown.
+        report: report of the result.
+        open_evidence: opens the file; None if the file is no longer available.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Side:
 
 
 def choose() -> tuple[Side, Side] | None:
-    """Let two results be chosen, of this browser's last ones and of the open case; None as long as there are none.
+    """Show a choice of two results, recent ones or items of the open case; return None if either is missing.
 
     Raises:
         FaceLoupeError: the case cannot be read.
@@ -135,14 +135,14 @@ def findings(sides: tuple[Side, Side]) -> None:
 
 
 def _wrapped(value: str) -> str:
-    """Return a value for a table; a long hash gets a space in its middle, where the line may end."""
+    """Return a value for a table; a SHA-256 gets a space in its middle, where the line may break."""
     if len(value) == 2 * _HASH_LINE and " " not in value:
         value = f"{value[:_HASH_LINE]} {value[_HASH_LINE:]}"
     return plain(value)
 
 
 def face_ranking(side: Side) -> None:
-    """Offer to list the faces of the open case that are most like a face of this side in score and quality."""
+    """Offer a list of the faces in the open case that are closest to a face of this side in score and quality."""
     case = open_case.case()
     own = [NamedFace(side.title, side.report.evidence.sha256, face) for face in _scored(side.report)]
     if case is None or not own or not st.toggle(tr("A face against all others of the case"), key="compare-faces"):
@@ -191,7 +191,7 @@ def _face_title(named: NamedFace) -> str:
 
 
 def _faces_of_case(case: Case) -> list[NamedFace]:
-    """Return the faces found in each listed item whose result may be seen, and is now taken to be seen."""
+    """Return the faces of all listed items whose results the examiner may see, and log these results as seen."""
     store, examiner = resources.cases(), open_case.examiner()
     page = store.items.page(case.id, viewer=examiner, limit=_LISTED)
     names = {item.sha256: item.name for item in page.items if item.outcome is not None and not item.hidden}
@@ -205,7 +205,7 @@ def _faces_of_case(case: Case) -> list[NamedFace]:
 
 
 def pictures(sides: tuple[Side, Side]) -> None:
-    """Show both pictures at the same zoom: side by side, in turn, or their difference."""
+    """Show both pictures at the same zoom: side by side, in turn, or as their difference."""
     looks = [_looks(side) for side in sides]
     first, second = looks
     if first is None or second is None:
@@ -265,7 +265,7 @@ def _caption(side: Side, preview: Preview) -> str:
 
 
 def _looks(side: Side) -> tuple[Preview, ...] | None:
-    """Return how the evidence of a side looks; None where it cannot be shown, which is said."""
+    """Return previews of the evidence of a side; if it cannot be shown, show the reason and return None."""
     sha256 = side.report.evidence.sha256
     seen = resources.previews().get(sha256)
     if seen is None and side.open_evidence is not None:

@@ -1,26 +1,28 @@
-"""How much is computed for a score: the choice of the pages that examine."""
+"""The choice of the effort, that is, how much is computed for a score."""
 
 import streamlit as st
 
 from faceloupe.config import EFFORTS
 from faceloupe.ui import resources, state
-from faceloupe.ui.language import later, tr
+from faceloupe.ui.language import mark_for_translation, tr
 from faceloupe.ui.panels import plain
 
 _WIDGET = "effort_widget"
 _CAPTIONS = {
-    "quick": later(
+    "quick": mark_for_translation(
         "Core network only: fastest, for sorting by score. It leaves nine of ten faces inconclusive: for a finding, "
         "use Standard."
     ),
-    "standard": later("Core and expert network, on every face of a photo and on selected frames of a video."),
-    "thorough": later("As standard, on more frames of a video: slowest."),
+    "standard": mark_for_translation(
+        "Core and expert network, on every face of a photo and on selected frames of a video."
+    ),
+    "thorough": mark_for_translation("As standard, on more frames of a video: slowest."),
 }
 
 
 def choose() -> None:
-    """Show the efforts and a line about the chosen one, which holds for later analyses of this session."""
-    effort = resources.settings().stated_effort
+    """Show the efforts and a line about the chosen one, which applies to later analyses of this session."""
+    effort = resources.settings().reported_effort
     st.session_state[_WIDGET] = effort
     st.segmented_control(
         tr("Effort"),

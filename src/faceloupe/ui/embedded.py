@@ -1,9 +1,9 @@
-"""What a picture file holds besides its picture, each with a way to examine it as a file of its own."""
+"""Content that is embedded in a picture file, with buttons to examine it as separate files."""
 
 import streamlit as st
 
 from faceloupe.errors import EvidenceError
-from faceloupe.media.embedded import taken_out
+from faceloupe.media.embedded import extract_as_file
 from faceloupe.media.sandbox.statements import list_embedded
 from faceloupe.report.schema import Report
 from faceloupe.ui import intake, resources
@@ -13,10 +13,10 @@ from faceloupe.ui.panels import plain
 
 
 def panel(key: AnalysisKey, report: Report) -> None:
-    """Show the contents; nothing for a file that holds its picture alone.
+    """Show the embedded content; show nothing if there is none.
 
     Raises:
-        FaceLoupeError: the content cannot be taken out, there is no verified model, or too much waits already.
+        FaceLoupeError: the content cannot be extracted, there is no verified model, or too many jobs are waiting.
     """
     evidence_file = resources.analyses().evidence_file(key)
     if not report.evidence.embedded or evidence_file is None:
@@ -40,4 +40,4 @@ def panel(key: AnalysisKey, report: Report) -> None:
                 )
                 st.markdown(plain(text), width="stretch")
                 if item.is_file and st.button(tr("Examine it"), key=f"embedded-{number}"):
-                    intake.open_on_its_page(taken_out(evidence_file, item, max_bytes=settings.max_bytes))
+                    intake.open_on_its_page(extract_as_file(evidence_file, item, max_bytes=settings.max_bytes))

@@ -1,4 +1,4 @@
-"""The mounted evidence folder: what it offers, and that nothing outside it can be named."""
+"""The mounted evidence folder: a list of its files, and a check that no path leads outside it."""
 
 import os
 from pathlib import Path
@@ -9,13 +9,13 @@ _MOST_OFFERED, _MOST_VISITED = 2_000, 20_000  # files; entries of folders
 
 
 def offered(folder: Path) -> tuple[list[str], bool]:
-    """Files below a folder.
+    """Return the files below a folder.
 
     Returns:
-        Their paths relative to it, sorted; and whether there are more than are looked through.
+        Their sorted paths relative to the folder, and whether the list stops at a limit.
 
     Raises:
-        UsageError: there is no such folder, or it cannot be read.
+        UsageError: the folder does not exist or cannot be read.
     """
     try:
         root = folder.resolve(strict=True)
@@ -40,10 +40,10 @@ def offered(folder: Path) -> tuple[list[str], bool]:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the file of that relative path.
+    """Return the full path of a path relative to the folder.
 
     Raises:
-        UsageError: it does not lie in the folder, directly or by a link.
+        UsageError: the path is outside the folder, directly or through a link.
     """
     path = folder.resolve() / name
     if not _is_inside(path, folder.resolve()):
@@ -54,5 +54,5 @@ def inside(folder: Path, name: str) -> Path:
 def _is_inside(path: Path, root: Path) -> bool:
     try:
         return path.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):  # links that lead in a circle
+    except (OSError, RuntimeError):  # circular links
         return False

@@ -7,7 +7,7 @@ from faceloupe.ui.language import tr
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A term, and what it means; the meaning is Markdown."""
+    """A term and its meaning, which is Markdown."""
 
     name: str
     meaning: str
@@ -149,7 +149,7 @@ TERMS = (
 
 
 def matching(search: str) -> list[Term]:
-    """Return the terms that contain some text, in name or meaning, in alphabetical order; all for an empty text."""
+    """Return the terms whose name or meaning contains a text, in alphabetical order; all terms for an empty text."""
     wanted = search.strip().casefold()
     terms = [Term(tr(term.name), tr(term.meaning)) for term in TERMS]
     terms = [term for term in terms if wanted in f"{term.name} {term.meaning}".casefold()]
@@ -157,7 +157,7 @@ def matching(search: str) -> list[Term]:
 
 
 def meaning(name: str) -> str:
-    """Return what a term means, for a tooltip.
+    """Return the meaning of a term, for a tooltip.
 
     Raises:
         StopIteration: there is no such term.

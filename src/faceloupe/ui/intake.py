@@ -1,4 +1,4 @@
-"""One intake for all pages: whatever is chosen, on whatever page, goes to the view of its kind by itself."""
+"""The file input shared by all pages: every chosen file opens on the page for its kind."""
 
 import base64
 
@@ -18,7 +18,7 @@ from faceloupe.ui.language import tr
 from faceloupe.ui.panels import ICON, plain
 from faceloupe.ui.video import input as video_input
 
-_MOST_PASTED = 64 * 1024 * 1024  # bytes: what is pasted travels as text, in one message
+_MOST_PASTED = 64 * 1024 * 1024  # bytes: pasted content is sent as text in one message
 _clipboard = st.components.v2.component(
     "faceloupe_clipboard",
     js="""
@@ -56,16 +56,16 @@ def promises() -> None:
             "2. Faces are detected, checked against quality limits, and scored by a calibrated network.\n"
             "3. You see the outcome, the reason, the error rates measured on known faces, and a heatmap of "
             "what the network used.",
-            file_stays=demo.file_stays(),
+            file_stays=demo.file_retention_clause(),
         )
     )
 
 
 def drop_zone(label: str) -> None:
-    """Show the drop zone; what is put into it is taken to the view of its kind.
+    """Show the drop zone; new uploads open on the page for their kind.
 
     Raises:
-        FaceLoupeError: the upload is empty or too large, there is no verified model, or too much waits already.
+        FaceLoupeError: the upload is empty or too large, there is no verified model, or too many jobs are waiting.
     """
     effort_input.choose()
     uploads = st.file_uploader(label, accept_multiple_files=True, key="upload")
@@ -76,7 +76,7 @@ def drop_zone(label: str) -> None:
 
 
 def clipboard() -> None:
-    """Take a file or a picture that is pasted; browsers hand over a copied picture as a PNG that they made of it.
+    """Accept a pasted file or picture; browsers convert a copied picture to a PNG.
 
     Raises:
         FaceLoupeError: see ``drop_zone``.
@@ -110,10 +110,10 @@ def samples() -> None:
 
 
 def open_on_its_page(evidence_file: EvidenceFile) -> None:
-    """Start the analysis of a file on the page of its kind; while a blind case is open, it waits there to be filed.
+    """Start the analysis of a file on the page for its kind; while a blind case is open, only offer to file it there.
 
     Raises:
-        FaceLoupeError: there is no verified model, or too much waits already.
+        FaceLoupeError: there is no verified model, or too many jobs are waiting.
     """
     is_video = evidence_file.evidence.media_type == "video"
     if filing.blind_case() is not None:

@@ -1,7 +1,7 @@
-"""The language of the app. Its texts stand in the code in English, and are translated where they are shown.
+"""The language of the app. Texts are written in English in the code, and translated when they are shown.
 
-A file of ``ui/locales`` is a language: English text -> text. Messages of errors stay English; what a report or a
-check states is translated as in documents, see ``report.translation``.
+Each file in ``ui/locales`` is a language and maps English texts to translations. Error messages stay English; the
+sentences of reports and checks are translated as in documents, see ``report.translation``.
 """
 
 import itertools
@@ -22,16 +22,16 @@ from faceloupe.ui import state
 _FOLDER = files("faceloupe.ui") / "locales"
 ENGLISH = "en"
 LANGUAGES = (ENGLISH, *sorted(entry.name[:-5] for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")))
-"""The codes of the languages, English first."""
+"""Codes of the available languages, English first."""
 
 
 Translate = Callable[..., str]
-"""``tr``, or the same for one language."""
+"""Type of ``tr``, and of the functions that ``translator`` returns for one language."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def current() -> str:
-    """Return the code of the language of this session: the one chosen, that of the browser, or English."""
+    """Return the language code of this session: the chosen one, that of the browser, or English."""
     chosen = st.session_state.get(state.APP_LANGUAGE)
     if chosen in LANGUAGES:
         return str(chosen)
@@ -40,17 +40,17 @@ def current() -> str:
 
 
 def tr(english: str, **values: object) -> str:
-    """Return a text in the language of this session; in English where it has no translation.
+    """Return a text in the language of this session, or in English if it has no translation.
 
     Args:
-        english: the text; names in braces are filled in where there are values.
-        values: what is filled in.
+        english: the English text; names in braces are replaced if values are given.
+        values: values for the names in braces.
     """
     return translator(current())(english, **values)
 
 
 def translator(language: str) -> Translate:
-    """Return ``tr`` for one language: for work in another thread, and for whoever has no session."""
+    """Return ``tr`` for one language, for use in other threads and without a session."""
 
     def translate(english: str, **values: object) -> str:
         text = texts_in(language).get(english, english)
@@ -60,13 +60,13 @@ def translator(language: str) -> Translate:
 
 
 def accepted(header: str) -> str:
-    """Return the code of the first language of an ``Accept-Language`` header that there is; else English."""
+    """Return the code of the first supported language in an ``Accept-Language`` header, or English."""
     codes = (part.partition(";")[0].strip().partition("-")[0].lower() for part in header.split(","))
     return next((code for code in codes if code in LANGUAGES), ENGLISH)
 
 
 class _Numbers(string.Formatter):
-    """Fills in values, and writes numbers that have a format as the language does."""
+    """Formatter that writes numbers with a format specification in the style of a language."""
 
     def __init__(self, language: str) -> None:
         self._language = language
@@ -77,33 +77,33 @@ class _Numbers(string.Formatter):
         return localized(text, self._language) if format_spec and isinstance(value, (int, float)) else text
 
 
-def later(english: str) -> str:
-    """Mark a text that is translated where it is shown."""
+def mark_for_translation(english: str) -> str:
+    """Mark a text for translation when it is shown, and return it unchanged."""
     return english
 
 
-_STAGES = (  # of the core, which knows no language; numbers are filled in
-    later("Collecting"),
-    later("Decoding"),
-    later("Explaining track {0} of {1}"),
-    later("Filing"),
-    later("Finding faces"),
-    later("Frame {0} of about {1}"),
-    later("Hashing"),
-    later("Item {0} of {1}"),
-    later("Joining parts"),
-    later("Laying out pages"),
-    later("Part {0} of {1}"),
-    later("Reading the container"),
-    later("Scoring face {0} of {1}"),
-    later("Scoring {0} faces"),
-    later("Waiting"),
-    later("Writing"),
+_STAGES = (  # the core reports them in English; numbers are filled in
+    mark_for_translation("Collecting"),
+    mark_for_translation("Decoding"),
+    mark_for_translation("Explaining track {0} of {1}"),
+    mark_for_translation("Filing"),
+    mark_for_translation("Finding faces"),
+    mark_for_translation("Frame {0} of about {1}"),
+    mark_for_translation("Hashing"),
+    mark_for_translation("Item {0} of {1}"),
+    mark_for_translation("Joining parts"),
+    mark_for_translation("Laying out pages"),
+    mark_for_translation("Part {0} of {1}"),
+    mark_for_translation("Reading the container"),
+    mark_for_translation("Scoring face {0} of {1}"),
+    mark_for_translation("Scoring {0} faces"),
+    mark_for_translation("Waiting"),
+    mark_for_translation("Writing"),
 )
 
 
 def stage(english: str) -> str:
-    """Return the stage of a job in the language of this session; it may follow the name of a file and a colon."""
+    """Return the stage of a job in the language of this session; a file name and colon before it are kept."""
     before, colon, last = english.rpartition(": ")
     numbers, position = _NUMBER.findall(last), itertools.count()
     text = texts_in(current()).get(_NUMBER.sub(lambda _: f"{{{next(position)}}}", last))
@@ -112,7 +112,7 @@ def stage(english: str) -> str:
 
 @cache
 def texts_in(language: str) -> Mapping[str, str]:
-    """Return the translations into a language: English text -> text; none into English."""
+    """Return the translations into a language (English text -> translation); empty for English."""
     if language == ENGLISH:
         return MappingProxyType({})
     return MappingProxyType(tomllib.loads((_FOLDER / f"{language}.toml").read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""The lenses in the browser: how a file gets under them, and what they found."""
+"""The lenses in the browser: the choice of a file, and the results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,27 +18,27 @@ from faceloupe.ui import language, panels, resources, state
 from faceloupe.ui.caches import LensKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.jobs import session, tasks
-from faceloupe.ui.language import later, tr
+from faceloupe.ui.language import mark_for_translation, tr
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import Job
 
 _MARKS = {
-    Severity.INFO: later(":gray[:material/info:] info"),
-    Severity.NOTICE: later(":blue[:material/visibility:] notice"),
-    Severity.WARNING: later(":orange[:material/warning:] warning"),
+    Severity.INFO: mark_for_translation(":gray[:material/info:] info"),
+    Severity.NOTICE: mark_for_translation(":blue[:material/visibility:] notice"),
+    Severity.WARNING: mark_for_translation(":orange[:material/warning:] warning"),
 }
 _PROBE = "lens_robustness"
-_MODES = (later("Side by side"), later("Overlay"))
-_OVERLAY_WEIGHT = 0.5  # of the picture of the lens
+_MODES = (mark_for_translation("Side by side"), mark_for_translation("Overlay"))
+_OVERLAY_WEIGHT = 0.5  # weight of the picture of the lens
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the pictures of the lenses are shown, all alike.
+    """How all pictures of the lenses are shown.
 
     Attributes:
         mode: one of ``_MODES``.
-        window: the part that is shown.
+        window: the part of the picture that is shown.
     """
 
     mode: str = _MODES[0]
@@ -46,7 +46,7 @@ class View:
 
 
 def choose() -> EvidenceFile | None:
-    """Show the drop zone and the files last examined; return the file that was chosen in this run, if any.
+    """Show the drop zone and the files of the current results; return the file chosen in this run, or None.
 
     Raises:
         EvidenceError: the upload is empty or too large.
@@ -76,24 +76,24 @@ def choose() -> EvidenceFile | None:
 
 
 def start(evidence_file: EvidenceFile) -> None:
-    """Queue the look at a newly chosen file; nothing old stays beside it.
+    """Queue the lenses for a newly chosen file, and clear the previous result.
 
     Raises:
-        WeightsError: the robustness is to be probed, and there are no verified weights.
-        UsageError: too much waits already.
+        WeightsError: the robustness is to be probed, but there are no verified weights.
+        UsageError: too many jobs are waiting.
     """
     st.session_state[state.LENS_RESULT] = st.session_state[state.LENS_NOTICE] = None
     evidence = evidence_file.evidence
     key = ("lenses", st.session_state[state.OWNER], evidence.sha256, evidence.name)
     networks = resources.networks() if st.session_state.get(_PROBE) else None
-    look = partial(tasks.look_through_lenses, evidence_file, resources.settings(), resources.lens_views(), networks)
-    st.session_state[state.LENS_JOB] = resources.submit_image(key, evidence.name, look).key
+    work = partial(tasks.run_lenses, evidence_file, resources.settings(), resources.lens_views(), networks)
+    st.session_state[state.LENS_JOB] = resources.submit_image(key, evidence.name, work).key
 
 
 def under_way() -> Job | None:
-    """Return the look that this session waits for; one that has ended becomes the result, or a notice."""
+    """Return the job that this session waits for; if it has ended, store its result or a notice."""
     return session.collect(
-        resources.stills(),
+        resources.short_jobs(),
         job=state.LENS_JOB,
         result=state.LENS_RESULT,
         notice=state.LENS_NOTICE,
@@ -102,15 +102,15 @@ def under_way() -> Job | None:
 
 
 def notice() -> None:
-    """Show why the last file brought no result."""
+    """Show why the last file has no result."""
     panels.notice(state.LENS_NOTICE)
 
 
 def file_claims(report: Report) -> None:
-    """Show what a file says about itself: a line with the way to the page Lenses, findings, and facts in a fold.
+    """Show what a file says about itself: a line with a link to the page Lenses, findings, and facts in an expander.
 
     Args:
-        report: of the file; nothing is shown where it does not state this.
+        report: report on the file; nothing is shown if it states no provenance.
     """
     origin = report.provenance
     if origin is None:
@@ -139,10 +139,10 @@ def file_claims(report: Report) -> None:
 
 
 def show(key: LensKey) -> None:
-    """Show what each lens found in a file.
+    """Show the results of each lens for a file.
 
     Raises:
-        CaseError: it is not known whether a blind case withholds the result.
+        CaseError: the cases cannot be read, so it is unknown whether a blind case withholds the result.
     """
     view = resources.lens_views().get(key)
     if view is None:
@@ -238,9 +238,9 @@ def _picture(picture: LensPicture, original: np.ndarray | None, view: View) -> N
     caption = tr(
         "{caption}. Darkest color: {low}; brightest color: {high}, in every file.", caption=shows, low=low, high=high
     )
-    window = view.window if picture.of_places else Window()
+    window = view.window if picture.is_spatial else Window()
     part = window.enlarged(picture.rgb)
-    if original is not None and picture.of_places and view.mode == _MODES[1]:
+    if original is not None and picture.is_spatial and view.mode == _MODES[1]:
         over = cv2.addWeighted(window.enlarged(original), 1 - _OVERLAY_WEIGHT, part, _OVERLAY_WEIGHT, 0)
         st.image(over, width="stretch", caption=caption, alt=shows)
     else:
@@ -248,7 +248,7 @@ def _picture(picture: LensPicture, original: np.ndarray | None, view: View) -> N
         if original is not None:
             left.image(window.enlarged(original), width="stretch", caption=tr("the picture"), alt=tr("The picture"))
         right.image(part, width="stretch", caption=caption, alt=shows)
-    if picture.of_places:
+    if picture.is_spatial:
         values = window.cut(levels) / 255
         st.caption(
             tr(
@@ -277,5 +277,5 @@ def _credentials(state: str) -> str:
 
 
 def _stated(text: str, part: Part = Part.SENTENCE) -> str:
-    """Return a text of a report in the language of this session, fit for markdown."""
+    """Return a text of a report in the language of this session, escaped for Markdown."""
     return plain(translated(text, language.current(), part))

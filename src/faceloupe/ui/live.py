@@ -1,4 +1,4 @@
-"""The live view in the browser: its camera, the strip of the last minute, and filing the last seconds."""
+"""The live view in the browser: the camera, the strip of the last minute, and filing the last seconds."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ import msgspec
 import streamlit as st
 from msgspec import UNSET, Struct, UnsetType
 
-from faceloupe.analysis.live import KEPT_S, MOST_BYTES, WINDOW_S, LiveFace, LiveFrame, LiveView, stretch_of
+from faceloupe.analysis.live import KEPT_S, MOST_BYTES, WINDOW_S, LiveFace, LiveFrame, LiveView, join_frames
 from faceloupe.analysis.pipeline import Networks
 from faceloupe.cases.records import Case
 from faceloupe.errors import EvidenceError, FaceLoupeError
@@ -22,12 +22,12 @@ from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
 _KEY = "live_camera"
-# The frames and the answers are data of the component and never part of its code.
+# Frames and answers are passed to the component as data and never become part of its code.
 _component = st.components.v2.component("faceloupe_live", js=Path(__file__).with_name("live.js").read_text("utf-8"))
 
 
 class _Face(Struct, frozen=True):
-    """A face as the component shows it; its box in shares of the frame, 0..1."""
+    """A face as the component shows it; the box is in fractions of the frame, 0..1."""
 
     id: int
     box: tuple[float, float, float, float]
@@ -36,7 +36,7 @@ class _Face(Struct, frozen=True):
 
 
 class _Answer(Struct):
-    """What the component is told of a frame; without thresholds where it has a problem."""
+    """The answer to a frame; it has no thresholds if there is a problem."""
 
     seq: int = 0
     faces: list[_Face] = []
@@ -59,19 +59,19 @@ def view() -> LiveView:
 
 
 def _networks() -> Networks:
-    """Return those of the quick model, with device and limits of this server."""
+    """Return the networks of the quick model, with the device and limits of this server."""
     return resources.networks(replace(resources.settings(), effort="quick", model=""))
 
 
 @st.fragment
 def camera() -> None:
-    """Show the camera, and answer each of its frames; it sends the next one when the last was answered."""
+    """Show the camera, and answer each of its frames; the component sends the next frame after each answer."""
     answer = msgspec.to_builtins(st.session_state[state.LIVE_ANSWER] or _Answer())
     _component(key=_KEY, data=answer | {"texts": _texts()}, on_frame_change=_take)
 
 
 def legend() -> None:
-    """Explain numbers and colors; outside the fragment, which is run for each frame."""
+    """Explain the numbers and colors; this is outside the fragment, which reruns for each frame."""
     st.caption(
         tr(
             "A face has a number as long as it is in view; its score is that of its frames of the last {seconds:g} s. "
@@ -83,7 +83,7 @@ def legend() -> None:
 
 
 def _texts() -> dict[str, str]:
-    """Return what the component shows; it fills in what stands in braces."""
+    """Return the texts of the component, which replaces the names in braces."""
     return {
         "start": tr("Start the camera"),
         "share": tr("Share a screen"),
@@ -109,7 +109,7 @@ def _texts() -> dict[str, str]:
 
 
 def _take() -> None:
-    """Score the frame that came, as a callback."""
+    """Score the received frame. This is a callback."""
     sent = st.session_state[_KEY].frame
     answer = _Answer(_sequence(sent))
     try:
@@ -181,11 +181,11 @@ def keep_button() -> None:
 def _keep(case: Case) -> None:
     try:
         frames = view().last_frames()
-        stretch = stretch_of(frames)
+        segment = join_frames(frames)
         workflow = open_case.workflow_of(case)
-        open_file = tasks.take_upload(stretch.content, stretch.name, resources.settings().max_bytes)
-        item = workflow.file(open_file, stretch.name, progress=lambda _stage, _share: None)
-        workflow.store.reviews.add_note(case.id, stretch.note, author=workflow.actor, sha256=item.sha256)
+        open_file = tasks.take_upload(segment.content, segment.name, resources.settings().max_bytes)
+        item = workflow.file(open_file, segment.name, progress=lambda _stage, _share: None)
+        workflow.store.reviews.add_note(case.id, segment.note, author=workflow.actor, sha256=item.sha256)
     except FaceLoupeError as problem:
         st.session_state[state.LIVE_NOTICE] = ("error", tr("Not filed: {problem}", problem=problem))
         return

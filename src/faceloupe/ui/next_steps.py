@@ -1,4 +1,4 @@
-"""What to do next about a result: each step in a sentence, with a button where the app can take it."""
+"""The next steps for a result: one sentence for each, with a button if the app can take the step."""
 
 import math
 from collections.abc import Callable
@@ -14,20 +14,20 @@ from faceloupe.ui import language, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.image import input as image_input
-from faceloupe.ui.language import later, tr
+from faceloupe.ui.language import mark_for_translation, tr
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input as video_input
 
 _MOST_IN_PART = 256  # frames
 _LABELS = {
-    StepKind.THOROUGH: later("Analyze thoroughly"),
-    StepKind.SEGMENT: later("Analyze this part"),
-    StepKind.MORE_FRAMES: later("Use more frames"),
+    StepKind.THOROUGH: mark_for_translation("Analyze thoroughly"),
+    StepKind.SEGMENT: mark_for_translation("Analyze this part"),
+    StepKind.MORE_FRAMES: mark_for_translation("Use more frames"),
 }
 
 
 def panel(key: AnalysisKey, report: Report) -> None:
-    """Show the next steps for a result on show."""
+    """Show the next steps for the shown result."""
     with st.container(border=True, key="next"):
         st.markdown(tr("**What next**"))
         for number, step in enumerate(next_steps(report, language.current()), 1):
@@ -42,14 +42,14 @@ def panel(key: AnalysisKey, report: Report) -> None:
 
 
 def _frames_between(report: Report, first_s: float, last_s: float) -> int:
-    """Return how many frames a part of a video has, within what is examined at once; 0 where that is not known."""
+    """Return the number of frames in a part of a video, at most ``_MOST_IN_PART``; 0 if the frame rate is unknown."""
     numbers = [float(part) for part in ((report.video and report.video.frame_rate) or "0").split("/")]
     rate = numbers[0] / numbers[-1] if numbers[-1] else 0.0
     return min(_MOST_IN_PART, math.ceil((last_s - first_s) * rate) + 1) if rate else 0
 
 
 def _take(kind: StepKind, key: AnalysisKey, report: Report) -> None:
-    """Take a step, as a callback; what forbids it becomes the notice of the page."""
+    """Take a step; an error becomes the notice of the page. This is a callback."""
     try:
         _action(kind, key, report)()
     except FaceLoupeError as problem:
@@ -62,7 +62,7 @@ def _action(kind: StepKind, key: AnalysisKey, report: Report) -> Callable[[], No
         case StepKind.THOROUGH, _:
             return lambda: _thoroughly(key, report)
         case StepKind.SEGMENT, Track(segment=part) if part is not None:
-            # Rounded outwards, so that the first and the last frame of the part are in it.
+            # Rounded outwards, so that the first and the last frame of the part are included.
             first, last = math.floor(100.0 * part.first_s) / 100.0, math.ceil(100.0 * part.last_s) / 100.0
             frames = _frames_between(report, first, last)
             return lambda: video_input.look_closer(key, first, last, frames, report.settings.effort)
@@ -81,7 +81,7 @@ def _thoroughly(key: AnalysisKey, report: Report) -> None:
             video_input.start(video_input.of_evidence(evidence_file))
         else:
             image_input.start(evidence_file)
-    finally:  # files that are chosen later are examined as before
+    finally:  # files that are chosen later use the earlier effort again
         st.session_state[state.EFFORT] = chosen
 
 

@@ -1,4 +1,4 @@
-"""Panels that pages are put together from."""
+"""Panels that several pages use."""
 
 import re
 from pathlib import Path
@@ -32,13 +32,13 @@ _INKS = {
     Outcome.NOT_APPLICABLE: "gray",
     Outcome.ERROR: "gray",
 }
-_ROWS_UNFOLDED, _ROWS_HEIGHT = 3, 520  # more rows than these scroll within that many pixels
+_ROWS_UNFOLDED, _ROWS_HEIGHT = 3, 520  # up to this many rows are fully visible; more scroll in this many pixels
 _PICTURE = "framed_picture"
-_CLOSER, _CLOSER_PX = 1.5, 560  # side of the square that is shown closer, in boxes of the face, and as it is drawn
-NONE = "\\-"  # a dash that Markdown does not take for a list
+_CLOSER, _CLOSER_PX = 1.5, 560  # side of the enlarged square, in widths of the face's box and in pixels
+NONE = "\\-"  # a dash that Markdown does not read as a list
 
 
-# What Streamlit makes links, icons and arrows of also where Markdown has them escaped, broken by a sign without width.
+# Streamlit turns these into links, icons and arrows even if they are escaped; a zero-width character prevents it.
 _JOINER = "\u2060"
 _REWRITTEN = re.compile(
     r"www(?=\.)|@(?=\w)|:(?=//|[a-z_+-]|100:|1234:|8ball:|[123](?:st|nd|rd)_)|(?<!\S)[-<>~](?=[-=>]+(?!\S))",
@@ -47,30 +47,30 @@ _REWRITTEN = re.compile(
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is: nothing in a name or a message is ever markup, or turns the text around it."""
+    """Return a text escaped for Markdown, so that no part of it acts as markup or changes the text direction."""
     text = "\n".join(printable_name(line) for line in text.split("\n"))
     text = _REWRITTEN.sub(lambda match: f"{match[0]}{_JOINER}", text)
     return "".join("\\" + character if character in "\\`*_{}[]()<>#+-.!|~$:&" else character for character in text)
 
 
 def outcome_mark(outcome: Outcome) -> str:
-    """Color, shape and word of an outcome, as Markdown."""
+    """Return the color, shape and name of an outcome, as Markdown."""
     return f":{_INKS[outcome]}[{overlays.SHAPES[outcome]}] {tr(overlays.outcome_words(outcome))}"
 
 
 def ink() -> str:
-    """Color of words in drawings, to be read on the background of the theme."""
+    """Return the color of text in drawings that is readable on the background of the theme."""
     return "#E8E8E8" if st.context.theme.type == "dark" else "#1E1E1E"
 
 
 def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
-    """Show a figure, its numbers as the language of this session writes them.
+    """Show a figure, with numbers in the style of the session's language.
 
     Args:
-        figure: to show.
-        key: of the widget.
-        alt: what it shows, for who cannot see it.
-        options: of ``st.plotly_chart``.
+        figure: the figure.
+        key: key of the widget.
+        alt: alternative text for the figure.
+        options: further arguments of ``st.plotly_chart``.
     """
     thousands, point = localized(",", language.current()), localized(".", language.current())
     figure.update_layout(separators=point + thousands)
@@ -78,17 +78,17 @@ def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
 
 
 def notice(key: str) -> None:
-    """Show what became of the last thing that was done: an icon and a sentence of the session, if there is one."""
+    """Show the outcome of the last action, an icon and a sentence in the session state, if there is one."""
     if st.session_state[key] is not None:
         icon, sentence = st.session_state[key]
         (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
 
 
 def status_line() -> None:
-    """One line at the top of every page: the open case, the examiner, what scores, and whether it is verified."""
+    """Show the line at the top of every page: open case, examiner, model, and whether its weights are verified."""
     try:
         record, problem = resources.networks().scorer.record, ""
-        effort = resources.settings().stated_effort
+        effort = resources.settings().reported_effort
         model = tr(
             "Model {id}{value}", id=plain(record.id), value=tr(", effort {effort}", effort=effort) if effort else ""
         )
@@ -102,7 +102,7 @@ def status_line() -> None:
             "**FaceLoupe**  ·  {who}  ·  {model}  ·  {stays}",
             who=_who_and_what(),
             model=model,
-            stays=demo.stays(),
+            stays=demo.retention_clause(),
         )
     )
     if problem:
@@ -112,7 +112,7 @@ def status_line() -> None:
 def _who_and_what() -> str:
     try:
         case = open_case.case()
-    except FaceLoupeError:  # the pages that need the case say what is wrong
+    except FaceLoupeError:  # the pages that need the case show the error
         case = None
     try:
         examiner = open_case.examiner()
@@ -124,7 +124,7 @@ def _who_and_what() -> str:
 
 
 def short(text: str, most: int = 40) -> str:
-    """Return a shortened name for narrow places."""
+    """Return a text, shortened to ``most`` characters if it is longer."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -210,16 +210,16 @@ def _ratio_help(report: Report) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a reason of a report as a sentence in the language of this session, fit for markdown."""
+    """Return a reason of a report as a sentence in the language of this session, escaped for Markdown."""
     return plain(_capital(translated(text, language.current())).rstrip(".") + ".")
 
 
 def face_rows(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> None:
-    """One row a face, the one that decided first; what was not scored is folded away.
+    """Show one row per face, the decisive one first; faces without a score are in an expander.
 
     Args:
-        analysis: of an image.
-        chosen: the face that is shown closer already; None for none.
+        analysis: analysis of an image.
+        chosen: the face that is already shown enlarged, or None.
     """
     decisive = analysis.report.decisive_id
     pairs = list(zip(analysis.faces, analysis.report.image_faces, strict=True))
@@ -365,7 +365,7 @@ def _choose_in_picture() -> None:
 
 
 def closer_look(canvas: Canvas, face: FaceFinding, maximum: float) -> None:
-    """Show a face of a picture, large, with an opacity slider and the fixed scale."""
+    """Show a face of a picture enlarged, with an opacity slider and the fixed scale."""
     st.markdown(tr("**Face {id}, closer** {outcome_mark}", id=face.id, outcome_mark=outcome_mark(face.outcome)))
     opacity = st.slider(
         tr("Opacity of the heatmap"),
@@ -404,7 +404,7 @@ def _keep_opacity() -> None:
 
 
 def file_facts(report: Report) -> None:
-    """Identity and properties of the file, folded."""
+    """Show the identity and properties of the file in an expander."""
     evidence = report.evidence
     rows = {
         tr("Name"): plain(evidence.name),
@@ -455,7 +455,7 @@ def _video_facts(report: Report, video: VideoFacts) -> dict[str, str]:
 
 
 def downloads(report: Report) -> None:
-    """Show the canonical report as a file."""
+    """Show the download of the canonical report."""
     st.download_button(
         tr("Download the JSON report"),
         data=lambda: report.to_json().encode(),

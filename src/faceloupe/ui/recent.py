@@ -1,4 +1,4 @@
-"""The results that this browser saw last, as far as they are still in memory."""
+"""The results that this browser showed last and that are still in memory."""
 
 import cv2
 import numpy as np
@@ -11,11 +11,11 @@ from faceloupe.ui.case import filing
 from faceloupe.ui.language import tr
 from faceloupe.ui.panels import outcome_mark, plain, short
 
-_MOST, _COLUMNS, _HEIGHT = 6, 3, 96  # results, a row, pixels of a thumbnail
+_MOST, _COLUMNS, _HEIGHT = 6, 3, 96  # results, results per row, pixels of a thumbnail
 
 
 def add(key: AnalysisKey) -> None:
-    """Put a result that is shown at the head of the list."""
+    """Put a result at the head of the list."""
     others = (identity for identity in st.session_state[state.RECENT] if identity != key.identity)
     st.session_state[state.RECENT] = (key.identity, *others)[:_MOST]
 
@@ -24,7 +24,7 @@ def keys() -> list[AnalysisKey]:
     """Return the results that are still in memory and may be shown, the newest first.
 
     Raises:
-        CaseError: it is not known which results blind cases withhold.
+        CaseError: the cases cannot be read, so it is unknown which results blind cases withhold.
     """
     results = [resources.analyses().find(identity) for identity in st.session_state[state.RECENT]]
     withheld = filing.all_withheld()
@@ -35,7 +35,7 @@ def panel() -> None:
     """Show the results, the newest first; a click opens one.
 
     Raises:
-        CaseError: it is not known which results blind cases withhold.
+        CaseError: the cases cannot be read, so it is unknown which results blind cases withhold.
     """
     analyses = [(key, analysis) for key in keys() if (analysis := resources.analyses().get(key)) is not None]
     if not analyses:
@@ -59,7 +59,7 @@ def _result(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
 
 
 def open_result(key: AnalysisKey, *, is_video: bool) -> None:
-    """Show a result on the page of its kind."""
+    """Show a result on the page for its kind."""
     if is_video:
         st.session_state[state.VIDEO_RESULT] = key
         st.session_state[state.VIDEO_WHOLE] = st.session_state[state.VIDEO_SHOWN] = None
@@ -69,7 +69,7 @@ def open_result(key: AnalysisKey, *, is_video: bool) -> None:
 
 
 def _thumbnail(analysis: ReportedAnalysis) -> np.ndarray | None:
-    """Return the face that decided, or the first that was cut out; None where there is none."""
+    """Return the crop of the decisive face or track, or the first crop; None if there is no crop."""
     report = analysis.report
     crops = [(face.id, face.crop) for face in analysis.faces] + [(track.id, track.crop) for track in analysis.tracks]
     crops.sort(key=lambda pair: pair[0] != report.decisive_id)

@@ -1,4 +1,4 @@
-"""What sessions share: the loaded networks, recent work, and the queue of long work. The only place that caches."""
+"""Resources that sessions share: loaded networks, recent work, and job queues. Only this module caches."""
 
 import atexit
 import gc
@@ -32,7 +32,7 @@ from faceloupe.web.jobs import Job, JobQueue, Work
 
 
 class _Server:
-    """The settings of this server; every session shares them, its effort aside."""
+    """The settings of this server, which all sessions share except for their efforts."""
 
     def __init__(self) -> None:
         settings = Settings.from_environment()
@@ -51,26 +51,26 @@ def settings() -> Settings:
 
 
 def choose_model(model: str) -> None:
-    """Have another model score from now on, until the server stops: here, and in every session that chose no effort.
+    """Use another model until the server stops, in this session and in every session that chose no effort.
 
     Raises:
-        WeightsError: no verified weights; the model stays as it was.
+        WeightsError: there are no verified weights; the model does not change.
     """
     networks(replace(settings(), model=model))
     _server().settings = replace(_server().settings, model=model)
     st.session_state[state.EFFORT] = None
 
 
-@st.cache_resource(show_spinner="Loading the model", max_entries=4)  # of the three efforts, and one more
+@st.cache_resource(show_spinner="Loading the model", max_entries=4)  # three efforts, and one more
 def loaded(chosen: Settings) -> Networks:
-    """Return the networks of some settings; an error is not cached, so restored weights are found at the next rerun.
+    """Return the networks for some settings; errors are not cached, so restored weights are found at the next rerun.
 
     Raises:
-        WeightsError: no verified weights.
+        WeightsError: there are no verified weights.
     """
     networks = Networks.load(chosen)
-    # Streamlit collects garbage after every run of a script, polls included, and would look through all that was loaded
-    # each time: a third of a second in which no other thread goes on.
+    # Streamlit collects garbage after every script run, polls included. Without the freeze, each collection would scan
+    # all loaded objects and block all other threads for a third of a second.
     gc.collect()
     gc.freeze()
     return networks
@@ -80,11 +80,11 @@ def networks(chosen: Settings | None = None) -> Networks:
     """Return the networks for some settings, or for those of this server and session.
 
     Raises:
-        WeightsError: no verified weights.
+        WeightsError: there are no verified weights.
     """
     chosen = chosen or settings()
-    # Networks follow from the model alone: efforts that share one, and any samplings, share its networks too.
-    networks = loaded(replace(chosen.sampled(Sampling()), effort=DEFAULT_EFFORT, model=chosen.model_id))
+    # Networks depend only on the model, so efforts with the same model share them, and so do all samplings.
+    networks = loaded(replace(chosen.with_sampling(Sampling()), effort=DEFAULT_EFFORT, model=chosen.model_id))
     return replace(networks, settings=chosen)
 
 
@@ -96,7 +96,7 @@ def analyses() -> AnalysisStore:
 
 @st.cache_resource(show_spinner=False)
 def lens_views() -> LensStore:
-    """Return the shared store of what the lenses found."""
+    """Return the shared store of results of the lenses."""
     return LensStore()
 
 
@@ -114,21 +114,21 @@ def previews() -> PreviewStore:
 
 @st.cache_resource(show_spinner=False)
 def documents() -> DocumentStore:
-    """Return the shared store of case reports that were drawn."""
+    """Return the shared store of rendered case reports."""
     return DocumentStore()
 
 
 @st.cache_resource(show_spinner=False)
-def jobs() -> JobQueue:
-    """Return the queue of long work."""
-    return _queue(threads=1 if is_demo() else 2)  # so that one long video does not hold up everyone's
+def long_jobs() -> JobQueue:
+    """Return the queue of long jobs."""
+    return _queue(threads=1 if is_demo() else 2)  # two, so that one long video does not delay all others
 
 
 @st.cache_resource(show_spinner=False)
-def stills() -> JobQueue:
-    """Return the queue of work that takes a second or so, which must not wait for videos; a demo has one queue."""
+def short_jobs() -> JobQueue:
+    """Return the queue of jobs of about a second, which must not wait for videos; a demo has one queue for all jobs."""
     if is_demo():
-        return jobs()
+        return long_jobs()
     return _queue(threads=os.cpu_count() or 1)
 
 
@@ -140,29 +140,29 @@ def batches() -> JobQueue:
 
 @st.cache_resource(show_spinner=False)
 def batch_store() -> BatchStore:
-    """Return the batches that are kept."""
+    """Return the store of batches."""
     return BatchStore(data_folder() / "batches")
 
 
 @st.cache_resource(show_spinner=False)
 def tables() -> TableStore:
-    """Tables of batches that were read lately."""
+    """Return the shared store of recently read tables of batches."""
     return TableStore()
 
 
 def submit(key: Hashable, title: str, work: Work) -> Job:
-    """Queue long work of this session; see ``JobQueue.submit``."""
-    return jobs().submit(key, title, work, owner=st.session_state[state.OWNER])
+    """Queue a long job of this session; see ``JobQueue.submit``."""
+    return long_jobs().submit(key, title, work, owner=st.session_state[state.OWNER])
 
 
 def submit_image(key: Hashable, title: str, work: Work) -> Job:
-    """Queue short work of this session, likewise."""
-    return stills().submit(key, title, work, owner=st.session_state[state.OWNER])
+    """Queue a short job of this session; see ``JobQueue.submit``."""
+    return short_jobs().submit(key, title, work, owner=st.session_state[state.OWNER])
 
 
 def _queue(threads: int) -> JobQueue:
     queue = JobQueue(threads=threads)
-    atexit.register(queue.close)  # a thread inside the networks must not see the interpreter go
+    atexit.register(queue.close)  # no thread may run a network while the interpreter exits
     return queue
 
 
@@ -171,38 +171,38 @@ def cases() -> CaseStore:
     """Return the case store of this server; any thread may use it.
 
     Raises:
-        CaseError: the data folder cannot be used; this is not cached either.
+        CaseError: the data folder cannot be used; the error is not cached.
     """
     return CaseStore(data_folder())
 
 
 @st.cache_resource(show_spinner=False)
 def people() -> People:
-    """Return the people with passwords of their own."""
+    """Return the store of examiners with passwords."""
     return People(data_folder())
 
 
 @st.cache_resource(show_spinner=False)
 def sign_ins() -> SignIns:
-    """Return who signed in to this server."""
+    """Return the store of sign-ins to this server."""
     return SignIns()
 
 
 @st.cache_resource(show_spinner=False)
 def copies() -> Path:
-    """Folder of the annotated copies; it goes with the server."""
+    """Return the folder of the annotated copies, which is removed when the server stops."""
     return temp.folder("copies")
 
 
 def record(model: str | None = None) -> ModelRecord:
-    """Record of the model that scores, or of another one.
+    """Return the record of a model, by default of the model in use.
 
     Raises:
-        WeightsError: it is missing or damaged.
+        WeightsError: the record is missing or damaged.
     """
     return find_record(weights_folder(), model or settings().model_id)
 
 
 def key_of(evidence_file: EvidenceFile) -> AnalysisKey:
-    """Key of the analysis of a file under the loaded model and the server's settings."""
+    """Return the key of the analysis of a file with the model and settings of this session."""
     return tasks.key_of(evidence_file, networks().scorer.record.weights_sha256, settings())

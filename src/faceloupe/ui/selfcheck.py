@@ -1,4 +1,4 @@
-"""The check before the app starts: verified weights, and one bundled sample all the way through."""
+"""The check before the app starts: verified weights, and a complete analysis of one bundled sample."""
 
 import sys
 
@@ -12,7 +12,7 @@ from faceloupe.samples import SAMPLES
 
 
 def main() -> int:
-    """Fetch weights that are missing, and print one line with the outcome; 0 where they are verified, else 2."""
+    """Fetch missing weights, analyze a sample and print the outcome; return 0 on success and 2 on failure."""
     try:
         settings = Settings.from_environment()
         record = find_record(weights_folder(), settings.model_id)
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 class _Progress:
-    """On a terminal a line that moves; elsewhere, as in the log of a container, one line a stage."""
+    """Progress on standard error: one updating line on a terminal; otherwise (in a container log) a line per stage."""
 
     def __init__(self) -> None:
         self._stage = ""

@@ -1,1 +1,1 @@
-"""What the app and the HTTP API share: the queue of work, recent results, and whose requests are answered."""
+"""Parts that the app and the HTTP API share: the job queue, recent results, and the check of host names."""

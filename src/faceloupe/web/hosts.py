@@ -1,13 +1,13 @@
-"""Which hosts a server without a password answers by: those whose names nobody else can give."""
+"""Host names that a server without a password accepts; they rule out DNS rebinding."""
 
 import ipaddress
 import re
 
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(?::[0-9]+)?")  # a name or address, and a port
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(?::[0-9]+)?")  # a name or address, and an optional port
 
 
 def is_address_or_localhost(header: str) -> bool:
-    """Whether a ``Host`` header is any IP address or localhost: not a name that somebody else can have lead here."""
+    """Return whether a ``Host`` header is an IP address or localhost, which rules out DNS rebinding."""
     match = _HOST.fullmatch(header.lower())
     if not match:
         return False
@@ -22,7 +22,7 @@ def is_address_or_localhost(header: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach a server that listens on the address; a name other than localhost is not."""
+    """Return whether only this machine can reach a server on the address; False for names except localhost."""
     try:
         return address == "localhost" or ipaddress.ip_address(address).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Long work in threads that know nothing of Streamlit, shared out fairly; every session sees the same jobs."""
+"""A queue for long work in threads independent of Streamlit; all sessions see the same jobs and take turns."""
 
 import logging
 import threading
@@ -13,33 +13,33 @@ from faceloupe.system import memory
 from faceloupe.types import Cancel, FrameStage, Progress
 
 _LOG = logging.getLogger(__name__)
-_WAITING, _WAITING_EACH = 64, 8  # jobs in the queue: of everyone, and of one owner
-_REMEMBERED = 64  # ended jobs whose end can still be told
-_STEADY_S, _STEADY_SHARE = 1.0, 0.02  # a stage must have lasted so long, and got so far, to be projected
-_LEAVING_S = 5.0  # that an ending server waits for the piece of work under way
+_WAITING, _WAITING_EACH = 64, 8  # maximum number of waiting jobs: in total, and of one owner
+_MAX_ENDED_JOBS = 64  # ended jobs that can still be looked up
+_STEADY_S, _STEADY_SHARE = 1.0, 0.02  # least duration and progress of a stage for an estimate
+_SHUTDOWN_WAIT_S = 5.0  # time that a stopping server waits for running jobs
 _UNFORESEEN = "An unexpected error occurred ({}); see the log of the server for details."
 
 Clock = Callable[[], float]
 
 
 class QueueFull(UsageError):
-    """Too many jobs wait already."""
+    """Too many jobs are waiting."""
 
 
 class Work(Protocol):
-    """What a job does."""
+    """The work of a job."""
 
     def __call__(self, *, progress: Progress, cancel: Cancel) -> object:
-        """Do it.
+        """Do the work.
 
         Args:
-            progress: to be told the stage and the share done, 0..1.
-            cancel: to be asked between the steps; where it says True, ``Cancelled`` is raised.
+            progress: to be called with the stage and the share done, 0..1.
+            cancel: to be called between the steps; if it returns True, the work must raise ``Cancelled``.
         """
 
 
 class State(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -49,20 +49,20 @@ class State(StrEnum):
 
 
 class Job:
-    """One piece of long work. Any thread may read and cancel it; the queue's thread alone carries it out.
+    """A piece of long work. Any thread may read and cancel it; only a thread of the queue executes it.
 
     Attributes:
-        key: what is done, to what: two jobs of one key do the same.
-        title: for people.
-        owner: who asked for it first.
-        state: where it stands.
-        stage: what is being done.
-        share: of the work that is done, 0..1.
-        started: reading of the clock, seconds; None before.
-        finished: likewise.
-        result: what the work returned; None unless it is done.
-        error: the sentence that says why it failed; empty unless it has.
-        failure: the error with that sentence, where it is one that was foreseen.
+        key: identifies the work: two jobs with the same key do the same.
+        title: title shown to people.
+        owner: who submitted it first.
+        state: the current state.
+        stage: name of the current stage.
+        share: share of the work done, 0..1.
+        started: clock time of the start, seconds; None before the start.
+        finished: clock time of the end, seconds; None before the end.
+        result: return value of the work; None unless the job is done.
+        error: one sentence that says why the job failed; empty unless it failed.
+        failure: the error that the work raised, if it is a ``FaceLoupeError``.
     """
 
     def __init__(self, key: Hashable, title: str, work: Work, clock: Clock, owner: Hashable) -> None:
@@ -77,29 +77,29 @@ class Job:
         self._work: Work | None = work
         self._clock, self._lock, self._over = clock, threading.Lock(), threading.Event()
         self._on_end: list[Callable[[], None]] = []
-        self._stage_began = (0.0, 0.0, 0)  # clock, share and frames done when the present kind of stage began
+        self._stage_began = (0.0, 0.0, 0)  # clock, share and frames done when the current kind of stage began
 
     @property
     def live(self) -> bool:
-        """Whether it is waiting or running."""
+        """Whether the job is waiting or running."""
         return self.state in (State.QUEUED, State.RUNNING)
 
     @property
     def frames(self) -> tuple[int, int] | None:
-        """Frames done and about how many there are; None in stages that do not tell."""
+        """Number of frames done, and their approximate total; None in stages without frames."""
         stage = self.stage
         return (stage.done, stage.whole) if isinstance(stage, FrameStage) else None
 
     @property
     def rate(self) -> float | None:
-        """Frames per second; None where it cannot be told yet."""
+        """Frames per second; None if not yet known."""
         began, _, before = self._stage_began
         lasted, frames = self._clock() - began, self.frames
         return (frames[0] - before) / lasted if frames and frames[0] > before and lasted >= _STEADY_S else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Projected from the present kind of stage, as others run at another pace; None where it cannot be told yet."""
+        """Estimate from the current kind of stage, because stages differ in speed; None if not yet known."""
         began, before, _ = self._stage_began
         lasted, gained = self._clock() - began, self.share - before
         if self.state is not State.RUNNING or lasted < _STEADY_S or gained < _STEADY_SHARE:
@@ -107,11 +107,11 @@ class Job:
         return lasted * (1.0 - self.share) / gained
 
     def wait(self, seconds: float) -> None:
-        """Return when the job has ended, or when so much time has passed."""
+        """Wait until the job has ended, or until this time has passed."""
         self._over.wait(seconds)
 
     def on_end(self, callback: Callable[[], None]) -> None:
-        """Have something called once the job has ended, by whichever thread ends it; at once where it has ended."""
+        """Call a function when the job ends, in the thread that ends it; call it now if the job has ended."""
         with self._lock:
             if self.live:
                 self._on_end.append(callback)
@@ -119,11 +119,11 @@ class Job:
         _call(callback)
 
     def cancel(self) -> None:
-        """End the job for everyone who looks at it, at once; the work itself ends at its next step."""
+        """End the job for all observers immediately; the work itself stops at its next step."""
         self._end(State.CANCELLED)
 
     def execute(self) -> None:
-        """Do the work, in the calling thread; what it raises becomes the job's end."""
+        """Do the work in the calling thread; an exception that it raises ends the job."""
         with self._lock:
             work = self._work
             if not self.live or work is None:
@@ -134,7 +134,7 @@ class Job:
         except Cancelled:
             self._end(State.CANCELLED)
         except FaceLoupeError as problem:
-            self.failure = problem.with_traceback(None)  # which would hold what the work held
+            self.failure = problem.with_traceback(None)  # a traceback would keep the objects of the work alive
             self._end(State.FAILED, error=str(problem))
         except Exception as problem:  # noqa: BLE001 - the thread must outlive whatever the work raises
             _LOG.exception("A job failed")
@@ -150,11 +150,11 @@ class Job:
 
     def _end(self, state: State, *, result: object = None, error: str = "") -> None:
         with self._lock:
-            if not self.live:  # what comes after a cancellation comes too late
+            if not self.live:  # it was cancelled before, and a later result is ignored
                 return
             self.result, self.error, self.finished = result, error, self._clock()
             self._work = None  # it may hold an upload
-            self.state = state  # after the rest: who sees it finds that in place
+            self.state = state  # last, so that whoever sees the new state also sees the result
             self._over.set()
             callbacks, self._on_end = self._on_end, []
         for callback in callbacks:
@@ -162,7 +162,7 @@ class Job:
 
 
 def _call(callback: Callable[[], None]) -> None:
-    """Call what waits for the end of a job; what it raises is not the business of whoever ended the job."""
+    """Call a function that waits for the end of a job; its exceptions must not reach the thread that ended the job."""
     try:
         callback()
     except Exception:  # noqa: BLE001 - the job has ended, and its thread has others to carry out
@@ -170,9 +170,9 @@ def _call(callback: Callable[[], None]) -> None:
 
 
 class JobQueue:
-    """Jobs that are carried out by a few threads, in turns: whoever was served longest ago comes first.
+    """A queue of jobs, executed by a few threads; owners take turns, and the owner served longest ago is next.
 
-    Someone who submits a hundred jobs delays another's one by as many as there are threads.
+    An owner who submits a hundred jobs delays the job of another owner only by as many jobs as there are threads.
     """
 
     def __init__(
@@ -183,34 +183,34 @@ class JobQueue:
         capacity_each: int = _WAITING_EACH,
         clock: Clock = time.monotonic,
     ) -> None:
-        """Start the threads.
+        """Create an empty queue; the threads start when jobs are submitted.
 
         Args:
-            threads: that carry out jobs.
-            capacity: jobs that may wait.
-            capacity_each: jobs of one owner that may wait.
-            clock: seconds, steady.
+            threads: number of threads that execute jobs.
+            capacity: maximum number of waiting jobs.
+            capacity_each: maximum number of waiting jobs of one owner.
+            clock: monotonic clock, seconds.
         """
         self._capacity, self._capacity_each, self._clock = capacity, capacity_each, clock
         self._changed = threading.Condition()
         self._line: list[Job] = []
         self._running: list[Job] = []
-        self._served: dict[Hashable, int] = {}  # owner -> number of the turn that was theirs last
+        self._served: dict[Hashable, int] = {}  # owner -> number of the owner's last turn
         self._turns = 0
         self._known: OrderedDict[Hashable, Job] = OrderedDict()
         self._unstarted = threads
 
     def submit(self, key: Hashable, title: str, work: Work, *, owner: Hashable = None) -> Job:
-        """Have work done; where a job of that key is waiting or running, that one is returned.
+        """Queue work; if a job with this key is already waiting or running, return that job instead.
 
         Args:
-            key: what is done, to what.
-            title: for people.
-            work: what is done.
-            owner: among whom the threads are shared out.
+            key: identifies the work.
+            title: title shown to people.
+            work: the work.
+            owner: who submits it; owners take turns.
 
         Raises:
-            QueueFull: too many jobs wait already.
+            QueueFull: too many jobs are waiting.
         """
         with self._changed:
             known = self._known.get(key)
@@ -234,7 +234,7 @@ class JobQueue:
             return job
 
     def get(self, key: Hashable) -> Job | None:
-        """Return the job last submitted with that key, as long as it is remembered."""
+        """Return the job last submitted with this key; None if there is none or it has been forgotten."""
         with self._changed:
             return self._known.get(key)
 
@@ -244,20 +244,20 @@ class JobQueue:
             return [job for job in (*self._running, *self._order()) if job.live]
 
     def ahead(self, job: Job) -> int:
-        """How many jobs are carried out before that one; a cancelled one counts until its work has stopped."""
+        """Return the number of jobs before this one; a running job counts until its work has stopped."""
         with self._changed:
             order = self._order()
             return order.index(job) + len(self._running) if job in order else 0
 
     def close(self) -> None:
-        """Cancel everything, and wait a little for the work under way to stop."""
+        """Cancel all jobs, and wait a few seconds for running work to stop."""
         for job in self.live():
             job.cancel()
         with self._changed:
-            self._changed.wait_for(lambda: not self._running, _LEAVING_S)
+            self._changed.wait_for(lambda: not self._running, _SHUTDOWN_WAIT_S)
 
     def _order(self) -> list[Job]:
-        """Return the waiting jobs by turns: each time the oldest job of the owner served longest ago."""
+        """Return the waiting jobs in order of execution: each time the oldest job of the owner served longest ago."""
         waiting, served, order = [job for job in self._line if job.live], dict(self._served), []
         for turn in range(self._turns, self._turns + len(waiting)):
             order.append(min(waiting, key=lambda job: served.get(job.owner, -1)))
@@ -267,7 +267,7 @@ class JobQueue:
 
     def _forget(self) -> None:
         ended = [key for key, job in self._known.items() if not job.live]
-        for key in ended[: max(0, len(ended) - _REMEMBERED)]:
+        for key in ended[: max(0, len(ended) - _MAX_ENDED_JOBS)]:
             del self._known[key]
         present = {job.owner for job in self._known.values()}
         self._served = {owner: turn for owner, turn in self._served.items() if owner in present}
@@ -286,5 +286,5 @@ class JobQueue:
                 self._running.remove(job)
                 self._changed.notify_all()
                 idle = not self._running and not self._order()
-            if idle:  # while others run, they would stop for it, and fetch the memory again
-                memory.trim()
+            if idle:  # running jobs would stop for it, and allocate the memory again
+                memory.release_unused()

@@ -1,4 +1,4 @@
-"""Recent results, within bounds on memory. Any thread may call these."""
+"""A cache of recent results with a limit on memory; all threads may use it."""
 
 import threading
 from collections import OrderedDict
@@ -12,32 +12,32 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """The most recently used values, as many as fit."""
+    """A cache of the most recently used values that fit into a number of bytes."""
 
     def __init__(self, size: Callable[[Value], int], capacity_bytes: int) -> None:
         """Create an empty cache.
 
         Args:
-            size: bytes that a value holds.
-            capacity_bytes: of all values; the newest is kept even where it is larger.
+            size: returns the size of a value, bytes.
+            capacity_bytes: largest total size; the newest value is kept even if it is larger.
         """
         self._size, self._capacity, self._lock = size, capacity_bytes, threading.Lock()
         self._kept: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
-        """Return the value, or None where it is not kept any more."""
+        """Return the value; None if it is not in the cache."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def held(self) -> tuple[Key, ...]:
-        """Return the keys of all values that are kept."""
+        """Return the keys of all cached values."""
         with self._lock:
             return tuple(self._kept)
 
     def put(self, key: Key, value: Value) -> None:
-        """Keep a value, and let go of those that were used longest ago."""
+        """Cache a value, and remove the least recently used values that no longer fit."""
         with self._lock:
             self._kept[key] = value
             self._kept.move_to_end(key)
@@ -46,7 +46,7 @@ class Recent(Generic[Key, Value]):
 
 
 def analysis_bytes(reported: ReportedAnalysis) -> int:
-    """Bytes of the pixels that an analysis holds."""
+    """Return the size of the pictures that an analysis holds, bytes."""
     arrays = [array for face in reported.faces for array in (face.crop, face.heatmap)]
     arrays += [array for track in reported.tracks for array in (track.crop, track.heatmap)]
     if reported.canvas is not None:

@@ -31,9 +31,9 @@ def on_ray(tmp_path, settings):
     """Carries out a batch with light workers on Ray; the table is ``ray.csv``."""
 
     def carry(*paths, work=LIGHT, address=None, workers=2, **others):
-        order = BatchSpec(tuple(map(str, paths)), tmp_path / "ray.csv")
+        spec = BatchSpec(tuple(map(str, paths)), tmp_path / "ray.csv")
         engine = partial(RayEngine, work=work, address=address, workers=workers)
-        return run_batch(order, settings, engine=engine, **others)
+        return run_batch(spec, settings, make_engine=engine, **others)
 
     return carry
 

@@ -138,7 +138,7 @@ WALKED = {  # what is wrong with the first message about frame 1 -> its message
     "again": (FRAME, LUMA),
     "vast frame": (FRAME | {"slot": 0, "width": 2**16, "height": 2**16}, LUMA),
     "no size": (FRAME | {"width": 0}, LUMA),
-    "no end": ({"type": "Asked"}, b""),
+    "no end": ({"type": "PixelsReady"}, b""),
     "untyped": ({}, b""),
 }
 

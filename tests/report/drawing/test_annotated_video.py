@@ -14,7 +14,7 @@ from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.video import Video
-from faceloupe.report.drawing.annotated_video import LONGEST_SIDE, TrackBox, between, track_boxes, write_annotated
+from faceloupe.report.drawing.annotated_video import LONGEST_SIDE, TrackBox, box_at, track_boxes, write_annotated
 from faceloupe.types import Segment
 from tests.clips import numbered, read_number, write_clip
 from tests.ui.reports import report
@@ -112,18 +112,18 @@ def test_the_words_are_those_of_the_language(tmp_path, target, monkeypatch):
 
 def test_between_two_sightings_the_box_is_interpolated_and_the_score_is_not():
     seen = track_boxes(report({1: [0.2, 0.6]}))[1]
-    half = between(seen, 5, 0.25)
+    half = box_at(seen, 5, 0.25)
     assert half.box == pytest.approx((15.0, 10.0, 65.0, 60.0))
     assert half.score == 0.2
-    assert between(seen, 10, 0.5) == seen[1]
-    assert between(seen, 11, 0.55) is None
+    assert box_at(seen, 10, 0.5) == seen[1]
+    assert box_at(seen, 11, 0.55) is None
 
 
 def test_no_box_is_drawn_in_a_long_gap_or_before_a_track_begins():
     seen = [TrackBox(position, 10 * position, 0.4 * position, (0.0, 0.0, 9.0, 9.0), 0.5) for position in (1, 5, 10)]
-    assert between(seen, 9, 0.36) is None
-    assert between(seen, 30, 1.2) is not None  # four frames that were looked at lie apart
-    assert between(seen, 70, 2.8) is None
+    assert box_at(seen, 9, 0.36) is None
+    assert box_at(seen, 30, 1.2) is not None  # four frames that were looked at lie apart
+    assert box_at(seen, 70, 2.8) is None
 
 
 @contextmanager

@@ -334,7 +334,7 @@ def test_a_session_that_came_through_the_door_works_and_can_lock_it(behind, monk
     assert len(at.file_uploader) == 1
     at.button(key="lock").click().run()
     assert len(at.file_uploader) == 0
-    assert not behind.lets_in(cookies)
+    assert not behind.is_admitted(cookies)
 
 
 def test_without_a_password_there_is_nothing_to_lock():

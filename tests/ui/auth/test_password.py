@@ -19,9 +19,9 @@ def hashed():
 def test_a_hash_fits_its_password_alone_and_survives_being_written_down(hashed):
     again = PasswordHash.parse(str(hashed))
     assert again == hashed
-    assert again.fits(PASSWORD)
-    assert not again.fits(PASSWORD + " ")
-    assert not again.fits("")
+    assert again.matches(PASSWORD)
+    assert not again.matches(PASSWORD + " ")
+    assert not again.matches("")
 
 
 def test_two_hashes_of_one_password_differ_and_neither_shows_it(hashed):
@@ -86,7 +86,7 @@ def test_the_command_prints_a_hash_of_the_line_it_reads(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
     assert main.main(["password"]) == 0
     out, err = capsys.readouterr()
-    assert PasswordHash.parse(out).fits(PASSWORD)
+    assert PasswordHash.parse(out).matches(PASSWORD)
     assert err == ""
 
 

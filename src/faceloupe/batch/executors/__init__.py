@@ -1,1 +1,1 @@
-"""Where a batch's files are analyzed: in this process's children, or on a Ray cluster."""
+"""Engines that analyze the files of a batch: local worker processes, or a Ray cluster."""

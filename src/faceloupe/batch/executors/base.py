@@ -1,4 +1,4 @@
-"""What carries out the tasks of a batch: one interface, whatever stands behind it."""
+"""The interface of the engines that carry out the tasks of a batch."""
 
 from typing import Protocol
 
@@ -6,26 +6,26 @@ from faceloupe.batch.tasks import Result, Task
 
 
 class Engine(Protocol):
-    """Workers somewhere. Not thread-safe: the driver of one batch calls it.
+    """Carries out tasks with a number of workers. Not thread-safe: only the driver of one batch calls it.
 
-    Every task that was submitted comes back exactly once, in any order, with a result: where it ends its worker again
-    and again, with one that says so.
+    Every submitted task comes back exactly once, in any order, with a result. If a task ends its worker again and
+    again, the result says so.
 
     Attributes:
-        capacity: tasks that may be under way together: enough to keep every worker busy, and no more.
+        capacity: most tasks that may be submitted at a time: enough to keep every worker busy, and no more.
     """
 
     capacity: int
 
     def submit(self, task: Task) -> None:
-        """Take on a task; the caller keeps to the capacity."""
+        """Submit a task; the caller must not exceed the capacity."""
 
     def results(self, timeout_s: float) -> list[tuple[int, Result]]:
-        """Index and result of tasks that came back; nothing within the time where none did.
+        """Return index and result of the tasks that came back; wait at most ``timeout_s`` for the first one.
 
         Raises:
             FaceLoupeError: no worker can be started.
         """
 
     def close(self) -> None:
-        """End all workers at once, whatever they do."""
+        """End all workers at once, without waiting for their tasks."""

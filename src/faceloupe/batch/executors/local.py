@@ -1,4 +1,4 @@
-"""The local engine: worker processes on this machine's cores, forked from one that has loaded the networks."""
+"""The local engine: worker processes on this machine, forked from a process that has loaded the networks."""
 
 import contextlib
 import os
@@ -18,26 +18,26 @@ WORK = "faceloupe.batch.executors.worker:AnalysisWorker"
 _ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | memory.ENVIRONMENT
 _MOST_WORKERS = 1024
 _LEAVING_S, _DYING_S = 10.0, 1.0
-_ATTEMPTS = 2  # workers that a file may end alone: one may have been killed from outside, and a fork costs little
+_ATTEMPTS = 2  # workers that one file may end: the first may have been killed from outside, and a fork is cheap
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def refuse_number(workers: int) -> None:
-    """Check a number of workers.
+    """Refuse a number of workers that is out of range.
 
     Raises:
-        UsageError: there cannot be that many workers.
+        UsageError: the number is out of range.
     """
     if not 1 <= workers <= _MOST_WORKERS:
         raise UsageError(f"The number of workers must be from 1 to {_MOST_WORKERS}, not {workers}.")
 
 
 class _Template:
-    """The process that workers are forked from: it has loaded the networks, once for all of them."""
+    """The process that workers are forked from; it loads the networks once for all of them."""
 
     def __init__(self, work: str, worker_config: WorkerConfig) -> None:
         ours, theirs = socket.socketpair()
@@ -55,23 +55,26 @@ class _Template:
 
     @property
     def lives(self) -> bool:
-        """Whether it can still be asked for workers."""
+        """Whether the process is still running, so that it can fork workers."""
         return self._process.poll() is None
 
     def fork(self) -> Connection:
-        """Ask for a worker; its line, which ends at once where there comes none."""
+        """Request a worker, and return the connection to it, which is closed at once if no worker starts."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            with contextlib.suppress(OSError):  # where it is gone, the end of the line says so
+            with contextlib.suppress(OSError):  # if the template has died, the connection reports end of file
                 self._control.send(None)
                 send_handle(self._control, theirs.fileno(), self._process.pid)
             return Connection(ours.detach())
 
     def end_worker(self, process: int | None) -> int | None:
-        """Kill a worker; its exit status, or that of the template where it has died itself; None for neither.
+        """Kill a worker, and return its exit status, or that of the template if the template has died.
 
         Args:
-            process: id of the worker; None where it has not told it.
+            process: process id of the worker; None if the worker has not reported it.
+
+        Returns:
+            The exit status; None if neither is known.
         """
         with contextlib.suppress(EOFError, OSError):
             if process is not None:
@@ -83,18 +86,19 @@ class _Template:
         return None
 
     def end(self) -> None:
-        """Kill it, and whatever is left of its workers."""
+        """Kill the process, and with it all workers that still run."""
         self._process.kill()
         self._process.wait(_LEAVING_S)
         self._control.close()
 
 
 class _Process(Worker):
-    """One process and the line to it.
+    """A worker process.
 
     Attributes:
-        template: that it is forked from.
-        process: its id; None until it has told it.
+        template: the process that it is forked from.
+        line: the connection to it.
+        process: its process id; None until the worker has reported it.
     """
 
     def __init__(self, template: _Template) -> None:
@@ -104,28 +108,28 @@ class _Process(Worker):
 
     def send(self, task: Task) -> None:
         """See ``Worker``."""
-        with contextlib.suppress(OSError):  # where it is gone, the end of the line says so
+        with contextlib.suppress(OSError):  # if the process has died, the line reports end of file
             self.line.send(task)
 
     def end(self) -> int | None:
-        """Kill the process; its exit status, None where that is not known."""
+        """Kill the process, and return its exit status; None if it is unknown."""
         self.line.close()
         return self.template.end_worker(self.process)
 
 
 class LocalEngine:
-    """See ``Engine``."""
+    """An ``Engine`` with worker processes on this machine."""
 
     def __init__(self, worker_config: WorkerConfig, *, workers: int | None = None, work: str = WORK) -> None:
         """Start the workers; they become ready later.
 
         Args:
-            worker_config: what they need.
-            workers: processes, from 1; as many as there are cores where None.
-            work: what the workers do, ``module:class``, see ``worker.Work``.
+            worker_config: configuration of the workers.
+            workers: number of worker processes, at least 1; None for one per core.
+            work: ``worker.Work`` class that the workers run, as ``module:class``.
 
         Raises:
-            UsageError: there cannot be that many workers.
+            UsageError: the number of workers is out of range.
         """
         count = cores() if workers is None else workers
         refuse_number(count)
@@ -136,7 +140,7 @@ class LocalEngine:
 
     @property
     def ready(self) -> bool:
-        """Whether a worker has its networks, as far as ``results`` has heard."""
+        """Whether a worker has loaded its networks, as far as ``results`` has been told."""
         return any(worker.ready for worker in self._pool.workers)
 
     def submit(self, task: Task) -> None:
@@ -146,7 +150,7 @@ class LocalEngine:
     def results(self, timeout_s: float) -> list[tuple[int, Result]]:
         """See ``Engine``."""
         ready = wait([worker.line for worker in self._pool.workers], timeout_s)
-        answers = [self._heard(worker) for worker in list(self._pool.workers) if worker.line in ready]
+        answers = [self._receive(worker) for worker in list(self._pool.workers) if worker.line in ready]
         self._pool.hand_out()
         return [answer for answer in answers if answer is not None]
 
@@ -163,7 +167,7 @@ class LocalEngine:
             self._template = _Template(self._work, self._worker_config)
         return _Process(self._template)
 
-    def _heard(self, worker: _Process) -> tuple[int, Result] | None:
+    def _receive(self, worker: _Process) -> tuple[int, Result] | None:
         try:
             message = worker.line.recv()
         except (EOFError, OSError):

@@ -1,16 +1,21 @@
-"""The process that the workers of the local engine are forked from, started by ``local``.
+"""The process that the workers of the local engine are forked from; ``local`` starts it.
 
 ``python -m faceloupe.batch.executors.local_worker DESCRIPTOR``
 
-    engine ── control ──> this process: imports what the work needs, loads the networks once, has one thread
+    engine ── control ──> this process: imports the modules for the work, loads the networks once, has one thread
       │                     └─ fork: one worker, which shares the memory of the networks
       └──── line ──────────────^
 
-Messages are pickles between processes of one user. On the control socket: in, the name of the work and its
-configuration; then ``None``, followed by the descriptor of a line, for each worker to fork; or the id of a worker to
-end, which is answered with its exit status. On a line: out, the id of the worker and the sentence that says why it
-cannot work, or None; then in tasks, out results. End of file means that the other side is gone, and ends a process at
-once, whatever it is doing.
+Messages are pickles between processes of one user.
+
+The control socket first carries the name of the work and its configuration to this process. After that, each message is
+either ``None``, followed by the descriptor of a line, to fork a worker; or the process id of a worker to kill, to which
+this process replies with the exit status of the worker.
+
+On its line, a worker first sends its process id and either None or a sentence that says why it cannot work. Then it
+receives tasks and sends results.
+
+End of file means that the other side has exited. A process that reads it exits at once, even in the middle of a task.
 """
 
 import contextlib
@@ -34,8 +39,8 @@ from faceloupe.media.sandbox.confinement import die_with
 
 
 def main(descriptor: int) -> None:
-    """Fork workers until the engine hangs up."""
-    os.set_inheritable(descriptor, False)  # no process that is started from here may keep the socket open
+    """Fork workers until the engine closes the control socket."""
+    os.set_inheritable(descriptor, False)  # processes that are started from here must not keep the socket open
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when the work ends
     warnings.simplefilter("ignore")
     control = Connection(descriptor)
@@ -45,23 +50,23 @@ def main(descriptor: int) -> None:
         make: Callable[[], Work] = lambda: getattr(importlib.import_module(module), attribute)(worker_config)  # noqa: E731
         work, problem = None, None
         try:
-            # A GPU cannot be used by a process that was forked from one that used it.
+            # A process cannot use a GPU if it was forked from a process that has used it.
             work = make() if worker_config.settings.device == "cpu" else None
         except FaceLoupeError as error:
             problem = str(error)
         gc.collect()
-        gc.freeze()  # what is there now is never looked at again, and so stays shared with the workers
+        gc.freeze()  # the collector never touches the current objects again, so their memory stays shared
         while True:
             process = control.recv()
             if process is None:
                 _fork(control, recv_handle(control), (lambda: work) if work else make, problem)
             else:
-                os.kill(process, signal.SIGKILL)  # it is not reaped before this: the id is its own
+                os.kill(process, signal.SIGKILL)  # not reaped yet, so the id cannot be reused
                 control.send(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 
 
 def _fork(control: Connection, descriptor: int, make: Callable[[], Work], problem: str | None) -> None:
-    """Fork a worker that serves the line ``descriptor``; it tells a problem of its making, or ``problem``, at once."""
+    """Fork a worker that serves the line ``descriptor``; it first reports ``problem``, or an error of ``make``."""
     parent = os.getpid()
     if os.fork():
         os.close(descriptor)
@@ -76,7 +81,7 @@ def _fork(control: Connection, descriptor: int, make: Callable[[], Work], proble
 
 
 def _serve(line: Connection, make: Callable[[], Work], problem: str | None) -> NoReturn:
-    """Work until the engine hangs up."""
+    """Carry out the tasks from a line until the engine closes it."""
     try:
         if problem is None:
             try:
@@ -90,7 +95,7 @@ def _serve(line: Connection, make: Callable[[], Work], problem: str | None) -> N
         threading.Thread(target=_receive, args=(line, tasks), daemon=True).start()
         for task, result in work(iter(tasks.get, None)):
             line.send((task.index, result))
-    except OSError:  # the driver has gone in this very moment
+    except OSError:  # the driver has just exited
         pass
     except SystemExit as leaving:
         os._exit(leaving.code if isinstance(leaving.code, int) else 1)

@@ -1,8 +1,8 @@
-"""Who has which task, and what becomes of the tasks of a worker that died; it knows neither processes nor clusters.
+"""The pool of workers: which worker has which task, and what happens to the tasks of a worker that died.
 
-A worker that is ended (by a file that crashes a decoder, by a system short of memory, with its machine) takes no other
-file with it: what it had not answered is given, one task at a time, to a fresh worker, and only a task that ends every
-worker that has it alone is given up.
+The module is independent of processes and clusters. A worker may die because a file crashes a decoder, the system is
+short of memory, or its machine is lost. This must not cost the results of other files. The unanswered tasks of the
+worker are therefore given to other workers one at a time, and only a task that then ends several workers is given up.
 """
 
 from abc import ABC, abstractmethod
@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 from faceloupe.batch.tasks import Result, Task, failed
 from faceloupe.errors import FaceLoupeError
 
-PER_WORKER = 2  # tasks: one is examined, one read ahead
-_STARTS = 3  # failed attempts to bring a worker up, one after another, before the batch is given up
+PER_WORKER = 2  # tasks: one is analyzed, the next is read ahead
+_STARTS = 3  # failed starts of a worker in a row before the batch is given up
 GIVEN_UP = (
     "Every process that analyzed this file crashed or was killed: the file may be made to cause this, or may need "
     "more memory than there is."
@@ -22,12 +22,12 @@ GIVEN_UP = (
 
 
 class Worker(ABC):
-    """One worker.
+    """One worker of a pool.
 
     Attributes:
-        ready: whether it has its networks.
-        tasks: unanswered, in the order in which they were given.
-        alone: whether its task is one that a worker died with, given with no other.
+        ready: whether it has loaded its networks.
+        tasks: its unanswered tasks, in the order in which they were sent.
+        alone: whether it has a single task that an earlier worker died with.
     """
 
     def __init__(self) -> None:
@@ -36,17 +36,17 @@ class Worker(ABC):
 
     @abstractmethod
     def send(self, task: Task) -> None:
-        """Have it carry out a task."""
+        """Send a task to the worker."""
 
 
 W = TypeVar("W", bound=Worker)
 
 
 class WorkerPool(Generic[W]):
-    """The workers of an engine, and the tasks.
+    """The workers of an engine, and their tasks.
 
     Attributes:
-        workers: those that live; a dead one is replaced in its place.
+        workers: the living workers; a dead worker is replaced at the same index.
     """
 
     def __init__(self, make: Callable[[], W], count: int, *, attempts: int) -> None:
@@ -54,40 +54,43 @@ class WorkerPool(Generic[W]):
 
         Args:
             make: makes a worker, which becomes ready later.
-            count: of the workers.
-            attempts: workers that a task may end alone before it is given up.
+            count: number of workers.
+            attempts: number of workers that a single task may end before it is given up.
         """
         self._make, self._attempts = make, attempts
         self._waiting: deque[Task] = deque()
-        self._suspects: deque[Task] = deque()  # a worker died with them
-        self._deaths: Counter[int] = Counter()  # index of a task -> workers that died with it alone
+        self._suspects: deque[Task] = deque()  # unanswered tasks of workers that died
+        self._deaths: Counter[int] = Counter()  # task index -> workers that died with only this task
         self._failed_starts = 0
         self.workers = [make() for _ in range(count)]
 
     def submit(self, task: Task) -> None:
-        """Take on a task."""
+        """Queue a task, and send it as soon as a worker has room."""
         self._waiting.append(task)
         self.hand_out()
 
     def ready(self, worker: W) -> None:
-        """Note that a worker can begin."""
+        """Mark a worker as ready for tasks."""
         worker.ready, self._failed_starts = True, 0
 
     def answered(self, worker: W, index: int) -> None:
-        """Note that a worker is done with a task."""
+        """Record that a worker has answered a task."""
         worker.tasks = deque(task for task in worker.tasks if task.index != index)
         worker.alone = False
         self._deaths.pop(index, None)
 
     def lost(self, worker: W, how: str) -> tuple[int, Result] | None:
-        """Replace a dead worker; return the index and result of the task that is given up for it, if there is one.
+        """Replace a dead worker.
 
         Args:
             worker: the dead worker.
-            how: it died, for people.
+            how: how it died, for the error message, such as "was killed by SIGKILL".
+
+        Returns:
+            Index and result of the task that is given up after this death; None if no task is.
 
         Raises:
-            FaceLoupeError: no worker can be brought up.
+            FaceLoupeError: workers repeatedly failed to start.
         """
         if not worker.ready:
             self._failed_starts += 1
@@ -104,7 +107,7 @@ class WorkerPool(Generic[W]):
         return None
 
     def hand_out(self) -> None:
-        """Give tasks to the workers that have room, to the least busy first."""
+        """Send tasks to the workers that have room, the least busy first; tasks that a worker died with go first."""
         while self._waiting or self._suspects:
             able = [candidate for candidate in self.workers if candidate.ready]
             worker = min(able, key=lambda candidate: len(candidate.tasks) + candidate.alone, default=None)

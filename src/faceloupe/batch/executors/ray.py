@@ -1,8 +1,8 @@
-"""The Ray engine: workers anywhere in a cluster, or on this machine alone. The one module that imports ray.
+"""The Ray engine: workers in a cluster, or only on this machine. No other module imports ray.
 
-Files of up to 64 MiB are sent to the workers, larger ones are read where they lie, which all machines must see then.
-The weights are sent once and checked against their records on every machine. Where a worker or its machine is lost, its
-tasks are given to others.
+Files of up to 64 MiB are sent to the workers. Larger files are read in place, so all machines must have access to them.
+The weights are sent once, and every machine checks them against their records. If a worker or its machine is lost, its
+tasks are given to other workers.
 """
 
 import importlib
@@ -30,22 +30,22 @@ from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.models.record import find_record, members_of
 from faceloupe.system import temp
 
-_ATTEMPTS = 3  # workers that a file may end alone: a machine may be lost with one, for no fault of the file's
+_ATTEMPTS = 3  # workers that one file may end: some may be lost with their machine, which is not due to the file
 _LOOPBACK = "127.0.0.1"
 _CONNECT_S = 5.0
 
 
 def _installed() -> ModuleType:
-    """Import ray, with its reports of usage switched off.
+    """Import ray, with its usage statistics switched off.
 
     Raises:
         UsageError: ray is not installed.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is told to anyone
-    os.environ.setdefault("RAY_worker_niceness", "0")  # of the machine it starts on: Ray's own default is 15
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent to anyone
+    os.environ.setdefault("RAY_worker_niceness", "0")  # applies to workers on this machine; the default is 15
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import ray  # here: comes with an extra
+        import ray  # here: an optional dependency
     except ImportError:
         raise UsageError("The engine ray is not installed; pip install 'faceloupe[cluster]' installs it.") from None
     module: ModuleType = ray
@@ -53,21 +53,22 @@ def _installed() -> ModuleType:
 
 
 class RayActor:
-    """A worker, in a process that Ray starts: networks of its own, from weights that were sent.
+    """A worker in a process that Ray starts; it loads its own networks from the weights that were sent.
 
-    It is given two tasks at a time, each in a thread of Ray's that waits for its result; one thread of its own works.
+    It is given two tasks at a time. Each waits for its result in a thread of Ray, and a single further thread does the
+    work.
     """
 
     def __init__(self, work: str, worker_config: WorkerConfig, version: str) -> None:
-        self._work_name, self._equipment, self._version = work, worker_config, version
+        self._work_name, self._worker_config, self._version = work, worker_config, version
         self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._awaited: dict[int, Future[Result]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix=temp.prefix("worker"))
 
     def prepare(self, weights: dict[str, bytes]) -> str:
-        """Make ready; the sentence that says why it cannot, or nothing."""
+        """Load the networks; return a sentence that says why this is not possible, or an empty string."""
         warnings.simplefilter("ignore")
-        temp.remove_leftovers()  # of workers that were killed here
+        temp.remove_leftovers()  # of workers that were killed on this machine
         if self._version != __version__:
             return (
                 f"The workers run version {__version__}, but this machine runs {self._version}; install the same "
@@ -78,20 +79,20 @@ class RayActor:
             (folder / name).write_bytes(content)
         module, _, attribute = self._work_name.partition(":")
         try:
-            worker_config = replace(self._equipment, weights=folder, spool=folder)
+            worker_config = replace(self._worker_config, weights=folder, spool=folder)
             work = getattr(importlib.import_module(module), attribute)(worker_config)
         except FaceLoupeError as problem:
             return str(problem)
-        threading.Thread(target=self._go, args=(work,), daemon=True).start()
+        threading.Thread(target=self._work_loop, args=(work,), daemon=True).start()
         return ""
 
     def examine(self, task: Task) -> Result:
-        """Carry out one task."""
+        """Carry out one task, and return its result."""
         awaited = self._awaited[task.index] = Future()
         self._tasks.put(task)
         return awaited.result()
 
-    def _go(self, work: Work) -> None:
+    def _work_loop(self, work: Work) -> None:
         try:
             for task, result in work(iter(self._tasks.get, None)):
                 self._awaited.pop(task.index).set_result(result)
@@ -100,11 +101,12 @@ class RayActor:
 
 
 class _Actor(Worker):
-    """A Ray actor, and what is expected of it.
+    """A Ray actor, and the results that are awaited from it.
 
     Attributes:
-        preparing: reference of what ``prepare`` returns.
-        answers: reference -> task.
+        actor: the handle of the actor.
+        preparing: reference to the result of ``prepare``.
+        answers: reference to a result -> its task.
     """
 
     def __init__(self, make: Callable[[], Any], weights: Any, sendable: Callable[[Task], Task]) -> None:
@@ -119,12 +121,12 @@ class _Actor(Worker):
 
     @property
     def expected(self) -> list[Any]:
-        """References that are waited for."""
+        """References to the results that are awaited."""
         return list(self.answers) if self.ready else [self.preparing]
 
 
 class RayEngine:
-    """See ``Engine``."""
+    """An ``Engine`` with workers in a Ray cluster."""
 
     def __init__(
         self, worker_config: WorkerConfig, *, address: str | None = None, workers: int | None = None, work: str = WORK
@@ -132,13 +134,14 @@ class RayEngine:
         """Connect to a cluster, or start Ray on this machine.
 
         Args:
-            worker_config: what each worker needs to start.
-            address: of the cluster, ``host:port`` or ``auto``; Ray is started on this machine alone where None.
-            workers: as many as the cluster has cores, or GPUs where the device is one, if None.
-            work: what the workers do, ``module:class`` of a ``worker.Work``.
+            worker_config: configuration of the workers.
+            address: address of the cluster, ``host:port`` or ``auto``; None starts Ray on this machine only.
+            workers: number of workers; None for one per core of the cluster, or per GPU if the device is a GPU.
+            work: ``worker.Work`` class that the workers run, as ``module:class``.
 
         Raises:
-            UsageError: ray is not installed, the cluster cannot be reached, or there cannot be that many workers.
+            UsageError: ray is not installed, the cluster cannot be reached or has no free core or GPU, or the number of
+                workers is out of range.
             WeightsError: there are no weights to send.
         """
         if workers is not None:
@@ -152,7 +155,7 @@ class RayEngine:
             self._ray.shutdown()
             raise UsageError(f"The cluster has no free {kind} for a worker; add machines or choose another device.")
         needs = {
-            "num_cpus": 1,  # Ray gives a process as many threads
+            "num_cpus": 1,  # Ray gives each process this many threads
             "num_gpus": int(kind == "GPU"),
             "max_restarts": 0,
             "max_concurrency": PER_WORKER,
@@ -176,7 +179,7 @@ class RayEngine:
         if came and rest:
             came += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         answers = [
-            self._heard(owners[reference], reference) for reference in came if owners[reference] in self._pool.workers
+            self._receive(owners[reference], reference) for reference in came if owners[reference] in self._pool.workers
         ]
         self._pool.hand_out()
         return [answer for answer in answers if answer is not None]
@@ -197,13 +200,13 @@ class RayEngine:
                 socket.create_connection((host, int(port)), _CONNECT_S).close()  # Ray itself would try for minutes
             if address is None:
                 where = {"num_cpus": workers or cores(), "include_dashboard": False, "_node_ip_address": _LOOPBACK}
-                self._ray.init("local", **where, **common)  # never one that runs here already, or did: it is not ours
+                self._ray.init("local", **where, **common)  # never joins a Ray that already runs
             else:
                 self._ray.init(address=address, **common)
         except (OSError, RuntimeError, ValueError) as problem:
             raise UsageError(f"The cluster at {address or 'this machine'} cannot be used ({problem}).") from problem
 
-    def _heard(self, worker: _Actor, reference: Any) -> tuple[int, Result] | None:
+    def _receive(self, worker: _Actor, reference: Any) -> tuple[int, Result] | None:
         errors = self._ray.exceptions
         try:
             answer = self._ray.get(reference)
@@ -213,7 +216,7 @@ class RayEngine:
             task = worker.answers[reference]
             answer = failed(task.media_type, "An unexpected error occurred while this file was analyzed.")
         except errors.RayError as problem:
-            self._ray.kill(worker.actor)  # where only an answer was lost, its worker goes with it
+            self._ray.kill(worker.actor)  # also if only the answer was lost
             return self._pool.lost(worker, f"was lost ({type(problem).__name__})")
         if worker.ready:
             task = worker.answers.pop(reference)
@@ -226,7 +229,7 @@ class RayEngine:
 
 
 def _files_of(worker_config: WorkerConfig) -> dict[str, bytes]:
-    """Return the record of the model and its weights, by file name."""
+    """Return the records and weights of the model and its members, by file name."""
     record = find_record(worker_config.weights, worker_config.settings.model_id)
     members = members_of(record, worker_config.weights)
     names = [f"{part.id}.json" for part in (record, *members)]

@@ -1,4 +1,4 @@
-"""The engine of the app: its own process, which has loaded the networks, examines pictures until a worker is ready."""
+"""The engine of the app: its own process has loaded the networks, and analyzes images until a worker is ready."""
 
 from collections import deque
 
@@ -9,17 +9,17 @@ from faceloupe.batch.tasks import Result, Task, WorkerConfig
 
 
 class WarmEngine:
-    """See ``Engine``. Workers take many seconds to start; the first rows need not wait for them."""
+    """An ``Engine`` whose first rows need not wait for the workers, which take many seconds to start."""
 
     def __init__(self, worker_config: WorkerConfig, networks: Networks) -> None:
         """Start the workers.
 
         Args:
-            worker_config: what they need.
-            networks: those of this process, for the same settings.
+            worker_config: configuration of the workers.
+            networks: the networks of this process, loaded with the same settings.
 
         Raises:
-            UsageError: they cannot be started.
+            UsageError: the workers cannot be started.
         """
         self._workers = LocalEngine(worker_config)
         self._here = AnalysisWorker(worker_config, networks)
@@ -28,7 +28,7 @@ class WarmEngine:
 
     def submit(self, task: Task) -> None:
         """See ``Engine``."""
-        if self._workers.ready or task.media_type != "image":  # a video would take longer here than the start
+        if self._workers.ready or task.media_type != "image":  # a video takes longer than the start of the workers
             self._workers.submit(task)
         else:
             self._waiting.append(task)

@@ -1,4 +1,4 @@
-"""What a worker does with one file. It knows no engine, and no other file."""
+"""The work of a worker on one file, independent of the engine and of other files."""
 
 import io
 import logging
@@ -27,48 +27,51 @@ _LOG = logging.getLogger(__name__)
 
 
 class Work(Protocol):
-    """Examines tasks one after another.
+    """Carries out tasks one after another.
 
-    It may be made in one process and called in another that was forked from it: making it starts no thread.
+    An instance may be made in one process and called in another process that is forked from it. So making it must not
+    start a thread.
     """
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
-        """Results in the order of the tasks; the next task or two may be drawn before the result of one is yielded."""
+        """Yield tasks and results in order; one or two further tasks may be drawn before a result is yielded."""
 
 
 class AnalysisWorker:
-    """The pipeline over the files of a batch: networks loaded once, the next file decoded while one is examined.
+    """Analyzes the files of a batch: loads the networks once, and decodes the next file while one is analyzed.
 
-    Each file goes through ``analyze`` alone. Faces of several files in one pass of a network would save little on a
-    CPU, and would change the last digits of a score with the company that a file happens to be in.
+    Each file goes through ``analyze`` separately. Passing faces of several files through a network together would save
+    little on a CPU, and the last digits of a score would depend on the other files.
     """
 
     def __init__(self, worker_config: WorkerConfig, networks: "Networks | None" = None) -> None:
         """Load the networks.
 
         Args:
-            worker_config: what it needs.
-            networks: those that this process has loaded already; None loads them.
+            worker_config: configuration of the worker.
+            networks: networks that this process has already loaded; None loads them.
 
         Raises:
-            FaceLoupeError: they cannot be loaded.
+            FaceLoupeError: the networks cannot be loaded.
         """
         from faceloupe.analysis.pipeline import Networks  # here: the driver works without torch
 
         keep_log("batch")
         self._settings, self._spool = worker_config.settings, worker_config.spool
         self._reports, self._thumbnails = worker_config.reports, worker_config.thumbnails
-        self._networks = networks or Networks.load(worker_config.settings, folder=worker_config.weights, decoder=False)
+        self._networks = networks or Networks.load(
+            worker_config.settings, folder=worker_config.weights, start_decoder=False
+        )
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         """See ``Work``."""
         from faceloupe.analysis.prefetch import ahead  # here: the driver works without torch
 
-        start()  # of what decodes, in this very process
+        start()  # the decoding process, as a child of this process and not of the template
         with closing(ahead(self._ready(tasks), 1)) as ready:
             for number, file in enumerate(ready):
                 if number % _TRIM_EVERY == 0:
-                    memory.trim()
+                    memory.release_unused()
                 if isinstance(file, OpenedTask):
                     yield file.task, self._examined(file)
                 elif file is not None:
@@ -127,7 +130,7 @@ class AnalysisWorker:
 
 
 def _ready(taken: OpenedTask, settings: Settings) -> OpenedTask:
-    """Decode an image before its turn."""
+    """Decode an image ahead of its analysis; return a video unchanged."""
     from faceloupe.media.sandbox.image import decode  # here: the driver works without torch
 
     if taken.evidence_file.evidence.media_type == "video":
@@ -142,7 +145,7 @@ def _ready(taken: OpenedTask, settings: Settings) -> OpenedTask:
 
 
 def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
-    """Small JPEG of an image, or of the face that decided in a video; empty where nothing can be shown."""
+    """Return a small JPEG of an image, or of the decisive face in a video; empty if nothing can be shown."""
     from PIL import Image  # here: the driver decodes no image
 
     if picture is None:
@@ -150,7 +153,7 @@ def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
         shown = decisive if isinstance(decisive, TrackFinding) else next(iter(analysis.tracks), None)
         return b"" if shown is None else (shown.strongest or shown.largest).thumb
     rgb = picture.rgb
-    step = max(1, min(rgb.shape[:2]) // _THUMBNAIL_PX)  # every step-th pixel first: a large picture is read once
+    step = max(1, min(rgb.shape[:2]) // _THUMBNAIL_PX)  # keep every step-th pixel first: faster for large pictures
     image, stream = Image.fromarray(rgb[::step, ::step]), io.BytesIO()
     image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
     image.save(stream, "JPEG", quality=80)

@@ -1,4 +1,4 @@
-"""The near side of a decoder: asks the server for a child, waits for it no longer than is due, and ends it."""
+"""Client of a decoder: it requests a child from the server, waits for it within a time limit, and ends it."""
 
 import atexit
 import contextlib
@@ -22,10 +22,10 @@ from faceloupe.media.sandbox import protocol
 
 _LOG = logging.getLogger(__name__)
 _MODULE = "faceloupe.media.sandbox.server"
-_MOST_LEFT = 2**28  # bytes behind a message that was left unread
-_LOOK_S = 0.1  # between two questions whether the caller still wants the work
-_END_S = 5.0  # for a decoder to take an order, and for its last words where it does not
-_S_PER_MIB = 2.0  # of the file, on top of the settings' limit
+_MOST_LEFT = 2**28  # raw bytes that are accepted with a message that is discarded
+_LOOK_S = 0.1  # between two checks whether the caller still wants the work
+_END_S = 5.0  # for a decoder to accept an order, or to send its last message if it does not
+_S_PER_MIB = 2.0  # for each MiB of the file, in addition to the limit of the settings
 _CRASHED = "The file crashed its decoder ({}) and cannot be analyzed; treat it with care and get another copy."
 _BUSY = "Decoding the file was stopped at the limit of {:.0f} s; get another copy or raise max_decoder_s."
 _GREEDY = "The file needs more memory than a decoder may use ({} MiB); get another copy or raise max_decoder_bytes."
@@ -35,7 +35,7 @@ _NONSENSE = "The decoder returned invalid data for this file; treat it with care
 
 
 class _Server:
-    """The process that forks decoders. Any thread may ask it."""
+    """The process that forks decoders. Any thread may use it."""
 
     def __init__(self) -> None:
         near, far = socket.socketpair()
@@ -50,9 +50,9 @@ class _Server:
                 env={
                     "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
                     "OPENBLAS_NUM_THREADS": "1",  # a process with threads cannot be forked safely
-                    "MALLOC_ARENA_MAX": "2",  # each reserves address space, which is limited
-                    "MALLOC_MMAP_THRESHOLD_": str(2**30),  # memory that was touched is used again: in a new process,
-                    "MALLOC_TRIM_THRESHOLD_": str(2**30),  # touching it costs more than decoding
+                    "MALLOC_ARENA_MAX": "2",  # each arena reserves address space, which is limited
+                    "MALLOC_MMAP_THRESHOLD_": str(2**30),  # reuse memory that was touched before: in a new process,
+                    "MALLOC_TRIM_THRESHOLD_": str(2**30),  # touching new memory costs more than decoding
                     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
                 },
             )
@@ -60,14 +60,14 @@ class _Server:
         self._spare = self._forked()
 
     @property
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         return self._process.poll() is None
 
     def take(self) -> tuple[socket.socket, socket.socket]:
-        """Return the session and the control socket of a child that waits for its request, and fork the next one."""
+        """Return the session and the control socket of a child that waits for its request, and fork the next child."""
         with self._lock:
             taken, self._spare = self._spare, self._forked()
-            return self._forked() if protocol.waits(taken[1], 0) else taken  # the system has ended it meanwhile
+            return self._forked() if protocol.is_readable(taken[1], 0) else taken  # the spare has ended meanwhile
 
     def _forked(self) -> tuple[socket.socket, socket.socket]:
         (session, far), (child_control, far_control) = socket.socketpair(), socket.socketpair()
@@ -76,16 +76,16 @@ class _Server:
         return session, child_control
 
     def forget(self) -> None:
-        """Forget the server in a forked process, whose parent owns it."""
-        self._hang_up()
-        self._process.returncode = 0  # not ours to wait for
+        """Forget the server in a forked process, because the parent owns it."""
+        self._close_channels()
+        self._process.returncode = 0  # only the parent can wait for it
 
     def close(self) -> None:
-        """End it, and with it whatever it forked."""
-        self._hang_up()
+        """End the server and all its children."""
+        self._close_channels()
         self._process.wait()
 
-    def _hang_up(self) -> None:
+    def _close_channels(self) -> None:
         for end in (self._control, *self._spare):
             end.close()
 
@@ -102,7 +102,7 @@ def start() -> None:
 def _running() -> _Server:
     global _server
     with _starting:
-        if _server is None or not _server.lives:
+        if _server is None or not _server.is_running:
             if _server is not None:
                 _server.close()
             _server = _Server()
@@ -133,8 +133,8 @@ os.register_at_fork(after_in_child=_after_fork)
 class Worker:
     """A decoder at work on one file.
 
-    Its waiting is limited in all: the settings' ``max_decoder_s``, two seconds for each MiB of the file, and what
-    ``grant`` adds. Time that nobody waits for it does not count.
+    The total waiting time is limited to ``max_decoder_s`` of the settings, plus two seconds per MiB of the file, plus
+    the time that ``extend_time_limit`` adds. Time in which nobody waits for the decoder does not count.
     """
 
     def __init__(
@@ -151,13 +151,16 @@ class Worker:
         """Start a decoder and send it its request.
 
         Args:
-            request: the limits are filled in here.
-            evidence: descriptor of the file; it stays the caller's.
-            settings: with the limits.
-            sha256: of the file, for the log.
-            check: called while it is waited for; what it raises ends the work.
-            more: descriptors of what goes with the file, such as a manifest beside it; they stay the caller's.
-            raw: sent with the request.
+            request: the request; the limits are filled in here.
+            evidence: descriptor of the file; it belongs to the caller.
+            settings: settings with the limits.
+            sha256: SHA-256 of the file, for the log.
+            check: called while waiting for the decoder; an exception that it raises ends the work.
+            more: descriptors of additional files, such as a manifest beside the file; they belong to the caller.
+            raw: bytes that are sent with the request.
+
+        Raises:
+            EvidenceError: the decoder could not be started, or see ``send``.
         """
         self._check, self._sha256, self._memory = check, sha256, settings.max_decoder_bytes
         self._allowed = settings.max_decoder_s + _S_PER_MIB * os.fstat(evidence).st_size / 2**20
@@ -177,41 +180,41 @@ class Worker:
         self.close()
 
     def close(self) -> None:
-        """End the decoder, whatever it is doing; twice is once."""
+        """End the decoder, whatever it is doing; calling this again has no effect."""
         with contextlib.suppress(OSError):
-            self._child_control.send(b"x")  # a process that was forked meanwhile may hold this socket as well
+            self._child_control.send(b"x")  # closing is not enough if a process forked meanwhile holds this socket
         self._session.close()
         self._child_control.close()
 
-    def grant(self, seconds: float) -> None:
-        """Allow for more time, as something was delivered."""
+    def extend_time_limit(self, seconds: float) -> None:
+        """Add to the time limit, because the decoder has delivered something."""
         self._allowed += seconds
 
     def send(self, order: Struct, raw: bytes = b"", descriptors: list[int] | None = None) -> None:
         """Send a message.
 
         Raises:
-            EvidenceError: the decoder is gone.
+            EvidenceError: the decoder has ended or does not read its messages.
         """
         try:
             self._session.settimeout(_END_S)
             protocol.send(self._session, order, raw, descriptors)
         except OSError:
             end = time.monotonic() + _END_S
-            while time.monotonic() < end:  # until its last words, or its end
+            while time.monotonic() < end:  # until its last message or its end
                 self.receive(protocol.Answer, _MOST_LEFT)
             raise self._given_up(_NONSENSE, "reads no orders and does not end") from None
 
     def receive(self, kind: type[T], most_raw: int = 0) -> tuple[T, bytes]:
-        """Return the next answer and the raw bytes behind it; wait as long as the time allowed.
+        """Return the next answer and the raw bytes behind it, waiting within the time limit.
 
         Args:
-            kind: of the answer that is due.
-            most_raw: raw bytes that are taken.
+            kind: expected type of the answer.
+            most_raw: largest number of raw bytes that is accepted.
 
         Raises:
-            EvidenceError: none came, or the decoder says what is wrong with the file.
-            Whatever ``check`` raises.
+            EvidenceError: no valid answer came, or the decoder reports a problem with the file.
+            Exception: whatever ``check`` raises.
         """
         self._check()
         began = time.monotonic()
@@ -242,12 +245,12 @@ class Worker:
                 raise self._given_up(_BUSY.format(self._allowed), "out of time")
 
     @property
-    def silent(self) -> bool:
-        """Whether the next message, if there is one, must be waited for."""
+    def has_no_buffered_answer(self) -> bool:
+        """Whether no message is buffered, so that the next one must be waited for."""
         return self._reader.empty
 
     def protocol_error(self, problem: protocol.ProtocolError) -> EvidenceError:
-        """End a decoder that answers what it never should; the error to raise."""
+        """End a decoder that sent an invalid answer, and return the error to raise."""
         return self._given_up(_NONSENSE, f"invalid data: {problem}")
 
     def _sentence(self, failed: protocol.Failed) -> str:
@@ -261,7 +264,7 @@ class Worker:
         return EvidenceError(sentence)
 
     def _ended(self) -> EvidenceError:
-        """Return the error to raise for a decoder that ended of itself."""
+        """Return the error to raise for a decoder that ended unexpectedly."""
         status = None
         with contextlib.suppress(OSError, ValueError):
             self._child_control.settimeout(_END_S)

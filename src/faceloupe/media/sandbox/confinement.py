@@ -1,4 +1,4 @@
-"""What a decoder's process gives up before it sees its file. What a system does not know is left out there.
+"""Restrictions of a decoder process, applied before it reads its file. Those that a system does not know are skipped.
 
 Nothing here needs privileges. System calls that Python does not offer go through ``ctypes``; their numbers and flags
 are those of Linux (``linux/prctl.h``, ``linux/landlock.h``, ``linux/sched.h``).
@@ -21,26 +21,26 @@ _CAPABILITY_VERSION = 0x20080522
 _LANDLOCK_CREATE, _LANDLOCK_ALLOW, _LANDLOCK_RESTRICT = 444, 445, 446  # the same numbers on every architecture
 _LANDLOCK_VERSION, _LANDLOCK_BENEATH = 1, 1
 _READ = 1 << 2 | 1 << 3  # files, folders
-_FILE_RIGHTS = (13, 14, 15, 15, 16)  # rights over files that versions 1 to 5 of Landlock know
+_FILE_RIGHTS = (13, 14, 15, 15, 16)  # number of file rights in versions 1 to 5 of Landlock
 _NET_RIGHTS, _SCOPES = 2, 2  # TCP: bind, connect (from version 4); abstract sockets, signals (from version 6)
-# Libraries import some of their modules only when a file asks for them.
+# Libraries import some of their modules only when a file needs them.
 _LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 _LIBRARIES |= {str(Path(__file__).parents[2])}
 
 _linux = sys.platform == "linux"
-_libc = ctypes.CDLL(None, use_errno=True)  # the calls below exist in that of Linux
+_libc = ctypes.CDLL(None, use_errno=True)  # the calls below exist in the C library of Linux
 
 
 def leave_network() -> bool:
-    """Move this process, and all that it will fork, to a network without any interface; False where it may not."""
+    """Move this process and its future children to a network without interfaces; return whether this succeeded."""
     return _linux and _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
 
 
 def die_with(parent: int) -> None:
-    """Have the system kill this process when the one that forked it ends.
+    """Have the system kill this process when its parent ends.
 
     Args:
-        parent: its id, told by itself: it may be gone already.
+        parent: process id that the parent reports for itself; the parent may have ended already.
     """
     if _linux:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -50,11 +50,11 @@ def die_with(parent: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the process that forks decoders has made ready for each of them.
+    """Restrictions that the forking process has prepared for each decoder.
 
     Attributes:
-        rules: descriptor of Landlock's rules; None where the system does not know it.
-        mapped: bytes of address space in use, which cannot be asked for any more; 0 where that is not stated.
+        rules: descriptor of the Landlock rules; None if the system does not support Landlock.
+        mapped: bytes of address space already in use, which the memory limit must include; 0 if not known.
     """
 
     rules: int | None
@@ -62,9 +62,10 @@ class Bounds:
 
 
 def prepare() -> Bounds:
-    """Give up, for this process and all that it forks, what neither forking nor decoding needs.
+    """Give up what neither forking nor decoding needs, for this process and all its children.
 
-    That is the network, privileges, and new or large files. What each decoder gives up for itself is made ready.
+    This covers the network, privileges, core dumps, and new or large files. The further restrictions of each decoder
+    are prepared.
     """
     leave_network()
     _limit(resource.RLIMIT_CORE, 0)
@@ -80,9 +81,9 @@ def prepare() -> Bounds:
 
 
 def confine(bounds: Bounds) -> None:
-    """Give up the rest in a decoder, for good (Landlock).
+    """Apply the remaining restrictions to a decoder, permanently (Landlock).
 
-    That is the disk (except for reading Python's own libraries), TCP, and signals to other processes.
+    They cover the disk (except reading Python's own libraries), TCP, and signals to other processes.
     """
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if bounds.rules is not None:
@@ -91,13 +92,13 @@ def confine(bounds: Bounds) -> None:
 
 
 def limit_memory(size: int) -> None:
-    """Have the system refuse address space over so many bytes; others than Linux know the limit, and do not keep it."""
+    """Limit the address space to ``size`` bytes on Linux; other systems know this limit but do not enforce it."""
     if _linux:
         _limit(resource.RLIMIT_AS, size)
 
 
 def _rules() -> int | None:
-    """Descriptor of the rules that a decoder will enter; None where the system does not know Landlock."""
+    """Return a descriptor of the Landlock rules for a decoder; None if the system does not support Landlock."""
     version = _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)
     if version < 1:
         return None
@@ -107,7 +108,7 @@ def _rules() -> int | None:
     descriptor: int = _libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(ctypes.sizeof(rules)), 0)
     if descriptor < 0:
         return None
-    for folder in filter(os.path.isdir, _LIBRARIES):  # some distributions name folders that they do not have
+    for folder in filter(os.path.isdir, _LIBRARIES):  # some distributions list folders that do not exist
         beneath = os.open(folder, os.O_PATH | os.O_CLOEXEC)
         _libc.syscall(_LANDLOCK_ALLOW, descriptor, _LANDLOCK_BENEATH, struct.pack("=Qi", _READ, beneath), 0)
         os.close(beneath)
@@ -115,7 +116,7 @@ def _rules() -> int | None:
 
 
 def _drop_capabilities() -> None:
-    """Give up what root, or a user namespace's root, may do beyond others (``linux/capability.h``)."""
+    """Give up the capabilities of root, or of the root of a user namespace (``linux/capability.h``)."""
     header, none = struct.pack("=Ii", _CAPABILITY_VERSION, 0), bytes(24)
     _libc.capset(ctypes.create_string_buffer(header), ctypes.create_string_buffer(none))
 

@@ -1,4 +1,4 @@
-"""What a decoder's process does: one file, decoded for the process at the other end of its session."""
+"""Work of a decoder process: it decodes one file for the process at the other end of its session."""
 
 import mmap
 import os
@@ -19,27 +19,27 @@ from faceloupe.media.sandbox import confinement, protocol
 from faceloupe.media.video import Video
 from faceloupe.system.logging import trace
 
-LOOK_AHEAD = 8  # decoded frames that are held until the other side has done with them
-SLOTS = 3  # pictures in the shared memory: two of wanted frames, and the last for one that is asked for
+LOOK_AHEAD = 8  # decoded frames that are held until the other side releases them
+SLOTS = 3  # pictures in the shared memory: two for wanted frames, and the last for a frame requested later
 _MOST_ANCHORS = 1 << 20  # bytes of the certificates that come with a request for Content Credentials
-_ROOM, _LEAST_ROOM = 4, 1920 * 1080  # a slot has room for so many times the first frame's pixels, as sizes may change
+_ROOM, _LEAST_ROOM = 4, 1920 * 1080  # a slot fits this multiple of the first frame, because sizes may change
 
 
 def slot_pixels(width: int, height: int, max_pixels: int) -> int:
-    """Pixels that a slot of the shared memory has room for.
+    """Return the number of pixels that fit a slot of the shared memory.
 
     Args:
-        width: of the first frame.
-        height: of the first frame.
-        max_pixels: largest width times height of any.
+        width: width of the first frame.
+        height: height of the first frame.
+        max_pixels: largest width times height of any frame.
     """
     return max(width * height, min(max(_ROOM * width * height, _LEAST_ROOM), max_pixels))
 
 
 def run(session: socket.socket, bounds: confinement.Bounds) -> None:
-    """Carry out the one request that comes, then end.
+    """Carry out the only request of a session, then end.
 
-    Every sentence for the user is sent, with a trace that quotes nothing of the file, not even an error's own words.
+    Every error is sent as a sentence for the user, with a trace that quotes nothing of the file and no error message.
     """
     confinement.confine(bounds)
     message = protocol.receive(session, most_raw=_MOST_ANCHORS)
@@ -53,7 +53,7 @@ def run(session: socket.socket, bounds: confinement.Bounds) -> None:
         protocol.send(session, protocol.Failed(str(problem), trace(problem)))
     except MemoryError as problem:
         protocol.send(session, protocol.Failed("", trace(problem), "memory"))
-    except OSError:  # the other side has gone
+    except OSError:  # the other side has ended
         return
     except Exception as problem:  # noqa: BLE001 - a trace is worth more than a silent end
         protocol.send(session, protocol.Failed("", trace(problem), "unforeseen"))
@@ -97,17 +97,17 @@ def _video(session: socket.socket, request: protocol.Request, message: protocol.
         slots: list[np.ndarray] = []
         while (coming := protocol.receive(session, most_raw=8 * len(index.ticks))) is not None:
             if coming.descriptors:
-                # Not mapped at once: most of the room is never used.
+                # Mapped without MAP_POPULATE, because most of the memory is never used.
                 shared = mmap.mmap(coming.descriptors[0], 0, mmap.MAP_SHARED)
                 slots = list(np.frombuffer(shared, np.uint8).reshape(SLOTS, -1))
             order: protocol.Order = coming.as_a(protocol.Order)
-            if isinstance(order, protocol.Walk):  # anything else comes late from a walk that has ended
+            if isinstance(order, protocol.Walk):  # other orders belong to a walk that has ended
                 wanted = np.frombuffer(coming.raw, "<i8").tolist()
                 _Walk(session, video, slots).go(wanted, order.every, order.keys_only)
 
 
 class _Stopped(Exception):
-    """The other side wants no more of this walk."""
+    """The other side needs no more of this walk."""
 
 
 class _Walk:
@@ -136,7 +136,7 @@ class _Walk:
                     protocol.Frame(decoded_frame.index, slot, width, height, damaged), decoded_frame.luma.tobytes()
                 )
                 self._attend(while_=lambda: len(self._held) >= LOOK_AHEAD)
-            self._attend(while_=lambda: bool(self._held))  # their pixels may still be asked for
+            self._attend(while_=lambda: bool(self._held))  # their pixels may still be requested
         except _Stopped:
             pass
         except EvidenceError as problem:
@@ -146,7 +146,7 @@ class _Walk:
         self._tell(protocol.End(self._video.damaged_packets, broken))
 
     def _delivered_size(self, decoded_frame: DecodedFrame) -> tuple[int, int]:
-        """Return the size of the frame, or a smaller one of the same shape that a slot has room for."""
+        """Return the size of the frame, or a smaller size of the same shape that fits a slot."""
         width, height = decoded_frame.size
         share = self._slots[0].size / (3 * width * height)
         if share >= 1.0:
@@ -160,15 +160,15 @@ class _Walk:
             rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
         self._slots[slot][: rgb.size] = rgb.reshape(-1)
 
-    def _tell(self, answer: protocol.OfWalk, luma: bytes = b"") -> None:
-        """Send an answer, and with it what could not be decoded since the last one."""
+    def _tell(self, answer: protocol.WalkAnswer, luma: bytes = b"") -> None:
+        """Send an answer, with the indices of the frames that were lost since the last answer."""
         lost = self._video.unreadable[self._lost :]
         self._lost += len(lost)
         protocol.send(self._session, answer, luma + np.array(lost, "<i8").tobytes())
 
     def _attend(self, while_: Callable[[], bool]) -> None:
-        """Answer what the other side has sent, and wait for more as long as the condition holds."""
-        while while_() or protocol.waits(self._session, 0):
+        """Handle the orders that have arrived, and wait for more while the condition holds."""
+        while while_() or protocol.is_readable(self._session, 0):
             message = protocol.receive(self._session)
             order: protocol.Order | None = message.as_a(protocol.Order) if message else None
             if isinstance(order, protocol.Release):
@@ -176,10 +176,10 @@ class _Walk:
                     _, slot = self._held.pop(number)
                     if slot is not None:
                         self._free.append(slot)
-            elif isinstance(order, protocol.Ask):
+            elif isinstance(order, protocol.RequestPixels):
                 self._fill(SLOTS - 1, self._held[order.number][0])
-                protocol.send(self._session, protocol.Asked())
-            else:  # stop, or the other side has gone
+                protocol.send(self._session, protocol.PixelsReady())
+            else:  # Stop, or the other side has ended
                 raise _Stopped
 
 
@@ -212,4 +212,4 @@ WORK = {
     "metadata": _metadata,
     "credentials": _credentials,
     "embedded": _embedded,
-}  # kind of the request -> what is done
+}  # kind of the request -> function

@@ -1,4 +1,4 @@
-"""Decoding an image in a process of its own."""
+"""Decoding of an image in a separate process."""
 
 import mmap
 import os
@@ -19,7 +19,7 @@ _LARGEST_FILE = 2**40  # bytes
 
 
 class Decode(Protocol):
-    """See ``decode``."""
+    """Signature of ``decode``."""
 
     def __call__(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture:
         """Decode an image."""
@@ -30,11 +30,11 @@ def decode(evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[
 
     Args:
         evidence_file: an image.
-        settings: with the limits.
-        check: called while the decoder is waited for; what it raises ends the work.
+        settings: settings with the limits.
+        check: called while waiting for the decoder; an exception that it raises ends the work.
 
     Raises:
-        EvidenceError: see there; or its decoder crashed, hung, or needed too much memory.
+        EvidenceError: see ``media.image.decode``; or the decoder crashed, hung, or needed too much memory.
     """
     return _decoded("still", evidence_file, _picture, settings, check)
 
@@ -42,18 +42,18 @@ def decode(evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[
 def decode_luma(
     evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None] = lambda: None
 ) -> np.ndarray:
-    """Decode the first component of a JPEG alone; see ``media.luma.read``.
+    """Decode only the first component of a JPEG; see ``media.luma.read``.
 
     Args:
         evidence_file: a JPEG picture.
-        settings: with the limits.
-        check: called while the decoder is waited for; what it raises ends the work.
+        settings: settings with the limits.
+        check: called while waiting for the decoder; an exception that it raises ends the work.
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        EvidenceError: see there; or its decoder crashed, hung, or needed too much memory.
+        EvidenceError: see ``media.luma.read``; or the decoder crashed, hung, or needed too much memory.
     """
     return _decoded("luma", evidence_file, _luma, settings, check)
 
@@ -66,7 +66,7 @@ def _decoded(
     check: Callable[[], None],
 ) -> T:
     content, format_name = decodable(evidence_file, max_bytes=settings.max_bytes)
-    evidence = protocol.filled(content)
+    evidence = protocol.shared_memory_with(content)
     try:
         request = protocol.Request(kind, format_name)
         with Worker(request, evidence, settings=settings, sha256=evidence_file.evidence.sha256, check=check) as worker:
@@ -98,14 +98,14 @@ def _picture(worker: Worker, max_pixels: int) -> Picture:
 
 
 def _pixels(worker: Worker, promised: protocol.Size, max_pixels: int, channels: int) -> np.ndarray:
-    """(height * width * channels,) uint8, as the decoder writes them to memory that both share."""
+    """Return the pixels that the decoder writes to shared memory, (height * width * channels,) uint8."""
     if promised.width * promised.height > max_pixels:
         raise worker.protocol_error(protocol.ProtocolError("too many pixels"))
     shared = protocol.memory(promised.width * promised.height * channels)
     try:
         worker.send(protocol.Done(), descriptors=[shared])
         worker.receive(protocol.Done)
-        if protocol.freeze(shared):  # nobody can change it from here on, so that it need not be copied
+        if protocol.freeze(shared):  # nobody can change the memory any more, so no copy is needed
             pixels = np.frombuffer(mmap.mmap(shared, 0, protocol.SHARED, mmap.PROT_READ), np.uint8)
         else:
             worker.close()

@@ -1,6 +1,6 @@
-"""What passes between this process and a decoder: JSON and raw bytes with their lengths in front, and descriptors.
+"""Messages between this process and a decoder: lengths, JSON, raw bytes, and file descriptors.
 
-Nothing here trusts the other side: a decoder that was taken over by its file may send anything.
+Nothing here trusts the other side: a decoder that was compromised by its file may send anything.
 """
 
 import fcntl
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class ProtocolError(Exception):
-    """The other side sent what it never should."""
+    """The other side sent invalid data."""
 
 
 Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -41,11 +41,11 @@ _Terms = tuple[Annotated[int, Meta(ge=1, le=2**63 - 1)], Annotated[int, Meta(ge=
 
 
 class Request(Struct, frozen=True):
-    """What a decoder is asked to do.
+    """A request to a decoder.
 
     Attributes:
-        kind: see ``decoder.WORK``.
-        format: of the file.
+        kind: key of ``decoder.WORK``.
+        format: format of the file.
         with_position: whether the position in EXIF (GPS) is listed with the metadata.
         max_pixels: largest width times height that is decoded.
         memory: bytes that the decoder may use.
@@ -66,12 +66,12 @@ class Walk(Struct, frozen=True, tag=True):
 
 
 class Release(Struct, frozen=True, tag=True):
-    """Let go of the delivered frames up to this number."""
+    """Release the delivered frames up to this number."""
 
     number: int
 
 
-class Ask(Struct, frozen=True, tag=True):
+class RequestPixels(Struct, frozen=True, tag=True):
     """Write the pixels of a delivered frame to the last slot."""
 
     number: int
@@ -82,19 +82,20 @@ class Stop(Struct, frozen=True, tag=True):
 
 
 class Answer(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """What a decoder answers; there may be raw bytes behind it."""
+    """An answer of a decoder; raw bytes may follow it."""
 
 
 class Done(Answer, frozen=True):
-    """What was asked for lies in the shared memory or in the raw bytes."""
+    """The requested data is in the shared memory or in the raw bytes."""
 
 
 class Failed(Answer, frozen=True):
     """The decoder gives up.
 
     Attributes:
-        sentence: for the user; empty where the cause says more.
-        trace: of the error, which quotes nothing of the file.
+        sentence: message for the user; empty if ``cause`` is set.
+        trace: trace of the error, which quotes nothing of the file.
+        cause: reason if it is not a known error of the file.
     """
 
     sentence: str
@@ -103,14 +104,14 @@ class Failed(Answer, frozen=True):
 
 
 class Size(Answer, frozen=True):
-    """The size of the picture, whose pixels follow."""
+    """The size of a picture whose pixels follow."""
 
     width: Positive
     height: Positive
 
 
 class Still(Size, frozen=True):
-    """What is known of a picture, see ``media.evidence.Picture``."""
+    """Facts about a picture, see ``media.evidence.Picture``; its pixels follow."""
 
     notes: tuple[str, ...]
     shown: Shown
@@ -121,28 +122,28 @@ class Still(Size, frozen=True):
 
 
 class Described(Answer, frozen=True):
-    """What is known of a video; the raw bytes hold the ticks of its frames.
+    """Facts about a video; the raw bytes hold the ticks of its frames.
 
     Attributes:
-        time_base: numerator and denominator of a tick, seconds.
+        time_base: numerator and denominator of the seconds per tick.
     """
 
     facts: VideoFacts
     time_base: tuple[Positive, Positive]
 
 
-class OfWalk(Answer, frozen=True):
+class WalkAnswer(Answer, frozen=True):
     """An answer during a walk."""
 
 
-class Frame(OfWalk, frozen=True):
+class Frame(WalkAnswer, frozen=True):
     """A frame; the raw bytes hold its thumbnail and the indices of lost frames.
 
     Attributes:
-        index: in the video.
-        slot: of the shared memory that holds its pixels; None where it was not wanted.
-        width, height: of these pixels.
-        damaged: how often a packet was refused in this walk.
+        index: index in the video.
+        slot: slot of the shared memory that holds its pixels; None if the frame was not wanted.
+        width, height: size of these pixels.
+        damaged: number of packets that were refused in this walk.
     """
 
     index: Whole
@@ -152,19 +153,19 @@ class Frame(OfWalk, frozen=True):
     damaged: Whole
 
 
-class End(OfWalk, frozen=True):
+class End(WalkAnswer, frozen=True):
     """The end of a walk; the raw bytes hold the indices of lost frames.
 
     Attributes:
-        broken: why it ended early; empty where it did not.
+        broken: why the walk ended early; empty if it did not.
     """
 
     damaged: Whole
     broken: str = ""
 
 
-class Asked(OfWalk, frozen=True):
-    """The pixels that were asked for lie in the last slot."""
+class PixelsReady(WalkAnswer, frozen=True):
+    """The requested pixels are in the last slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +173,9 @@ class Message:
     """One message.
 
     Attributes:
-        values: what the JSON holds.
-        raw: the bytes behind it.
-        descriptors: of files; they belong to the receiver.
+        values: content of the JSON.
+        raw: bytes behind the JSON.
+        descriptors: file descriptors; they belong to the receiver.
     """
 
     values: object
@@ -182,16 +183,16 @@ class Message:
     descriptors: list[int] = field(default_factory=list)
 
     def as_a(self, kind: type[T] | UnionType) -> T:
-        """Return the values as one of the messages above, whose texts are printable and of limited length.
+        """Return the values as a message of the type ``kind``, whose texts are printable and of limited length.
 
         Raises:
-            ProtocolError: they are not.
+            ProtocolError: the values do not fit ``kind``, or a text is not printable or too long.
         """
         if not all(len(text) <= _LONGEST_TEXT and text.isprintable() for text in _texts(self.values)):
             raise ProtocolError("expected printable text")
         try:
             message: T = msgspec.convert(self.values, kind, dec_hook=_from_terms)
-        except msgspec.ValidationError:  # it quotes what came, and nothing of that is logged
+        except msgspec.ValidationError:  # the error quotes received data, which must not be logged
             raise ProtocolError("not the values of such a message") from None
         return message
 
@@ -214,15 +215,15 @@ def _terms(value: object) -> tuple[int, int]:
     return value.numerator, value.denominator
 
 
-Order = Walk | Release | Ask | Stop
-AnyAnswer = Done | Failed | Size | Still | Described | Frame | End | Asked
+Order = Walk | Release | RequestPixels | Stop
+AnyAnswer = Done | Failed | Size | Still | Described | Frame | End | PixelsReady
 
 
 def send(channel: socket.socket, message: Struct, raw: bytes = b"", descriptors: list[int] | None = None) -> None:
     """Send a message.
 
     Raises:
-        OSError: nobody takes it.
+        OSError: the other side does not accept it.
     """
     text = msgspec.json.encode(message, enc_hook=_terms)
     head = _HEAD.pack(len(text), len(raw)) + text
@@ -232,14 +233,14 @@ def send(channel: socket.socket, message: Struct, raw: bytes = b"", descriptors:
 
 
 def receive(channel: socket.socket, *, most_raw: int = 0) -> Message | None:
-    """Receive a message, waiting for however long; None where the other side has gone.
+    """Receive a message, waiting without a time limit; None if the other side has ended.
 
     Args:
         channel: a stream socket to the other side.
-        most_raw: raw bytes that are taken.
+        most_raw: largest number of raw bytes that is accepted.
 
     Raises:
-        ProtocolError: what came is not a message, or is incomplete or too large.
+        ProtocolError: the received data is not a message, or is incomplete or too large.
         OSError: nothing can be received.
     """
     head, descriptors, _, _ = socket.recv_fds(channel, _HEAD.size, _MOST_DESCRIPTORS)
@@ -255,27 +256,27 @@ def receive(channel: socket.socket, *, most_raw: int = 0) -> Message | None:
 
 
 class Reader:
-    """Receives messages without descriptors, many at a time: each system call can cost a turn of Python's lock."""
+    """Receiver of messages without descriptors, many per system call, as each call can cost a turn of Python's lock."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel, self._buffer = channel, bytearray()
 
     @property
     def empty(self) -> bool:
-        """Whether nothing has come that was not given yet."""
+        """Whether no received data is waiting to be returned."""
         return not self._buffer
 
     def receive(self, seconds: float, *, most_raw: int) -> Message | None:
-        """Return the next message; None where the other side has gone.
+        """Return the next message; None if the other side has ended.
 
         Args:
-            seconds: to wait for it.
-            most_raw: raw bytes that are taken.
+            seconds: longest wait for the message.
+            most_raw: largest number of raw bytes that is accepted.
 
         Raises:
-            TimeoutError: it has not come.
+            TimeoutError: the message has not come.
             ProtocolError: see ``receive`` of this module.
-            OSError: likewise.
+            OSError: see ``receive`` of this module.
         """
         until = time.monotonic() + seconds
         while (message := self._next(most_raw)) is None:
@@ -314,8 +315,8 @@ def _values(text: bytes | bytearray) -> object:
         raise ProtocolError("not valid JSON") from problem
 
 
-def waits(channel: socket.socket, seconds: float | None) -> bool:
-    """Whether something, or the end, is there to be received within so many seconds; None for however long."""
+def is_readable(channel: socket.socket, seconds: float | None) -> bool:
+    """Return whether data, or the end, can be received within ``seconds``; None waits without a limit."""
     poll = select.poll()
     poll.register(channel, select.POLLIN)
     return bool(poll.poll(None if seconds is None else 1000 * seconds))
@@ -332,10 +333,10 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
 
 
 def memory(size: int) -> int:
-    """Return a new piece of memory that processes can share, of zeros; its descriptor, which belongs to the caller.
+    """Return the descriptor of new memory that processes can share, filled with zeros; it belongs to the caller.
 
-    It has no name anywhere, and goes with the last process that holds it. Where the system can, its size is sealed:
-    whoever maps it need not fear that the other side cuts it.
+    The memory has no name, and is freed with the last process that holds it. If the system supports it, the size is
+    sealed, so that the other side cannot shrink the memory while it is mapped.
     """
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("faceloupe", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -348,8 +349,8 @@ def memory(size: int) -> int:
     return descriptor
 
 
-def filled(content: bytes) -> int:
-    """Return shared memory that holds these bytes; its descriptor belongs to the caller."""
+def shared_memory_with(content: bytes) -> int:
+    """Return the descriptor of shared memory that holds ``content``; it belongs to the caller."""
     descriptor = memory(len(content))
     view = memoryview(content)
     done = 0
@@ -360,7 +361,7 @@ def filled(content: bytes) -> int:
 
 
 def freeze(descriptor: int) -> bool:
-    """Have shared memory never change again; False where the system cannot, or someone can still write to it."""
+    """Make shared memory immutable; return False if the system cannot, or if someone can still write to it."""
     try:
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
     except (OSError, AttributeError):

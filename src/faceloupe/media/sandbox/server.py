@@ -1,7 +1,7 @@
-"""The process that forks a decoder for each file: ``python -m faceloupe.media.sandbox.server DESCRIPTOR``.
+"""Server process that forks a decoder for each file: ``python -m faceloupe.media.sandbox.server DESCRIPTOR``.
 
-It is light and single-threaded, so that forking is quick and safe, and it never looks at evidence itself. It lives as
-long as the other end of its control channel is open, which the system closes however that process ends.
+It is light and single-threaded, so that forking is quick and safe, and it never reads evidence. It runs until the other
+end of its control channel closes, which the system ensures however that process ends.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import sys
 import warnings
 
 import av
-import numpy.ma  # noqa: F401 - numpy.unique wants it
+import numpy.ma  # noqa: F401 - numpy.unique needs it
 from PIL import Image
 
 from faceloupe.media.sandbox import confinement, decoder, protocol
@@ -30,13 +30,13 @@ def main(descriptor: int) -> int:
     _import_all()
     bounds = confinement.prepare()
     gc.collect()
-    gc.freeze()  # what is there now is never looked at again, and so stays shared with the children
+    gc.freeze()  # existing objects are never scanned again, so they stay shared with the children
     _serve(control, bounds)
     return 0
 
 
 def _import_all() -> None:
-    """Import what the libraries would else import at their first use, and that is: in every child anew."""
+    """Import the modules that libraries otherwise import at first use, which would happen again in every child."""
     Image.init()
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if not module.name.endswith(("__main__", "datasets")):
@@ -67,7 +67,7 @@ def _serve(control: socket.socket, bounds: confinement.Bounds) -> None:
         if woken in ready:
             os.read(woken, 4096)
         for process, channel in child_controls.items():
-            if channel.fileno() in ready:  # a child is not reaped before this loop has seen it: the id is its own
+            if channel.fileno() in ready:  # children are reaped after this loop, so the id is still valid
                 os.kill(process, signal.SIGKILL)
         _reap(child_controls)
     for process in child_controls:

@@ -1,4 +1,4 @@
-"""Reading, in a process of its own, what a file says about itself."""
+"""Reading of a file's statements about itself in a separate process."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import msgspec
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.media.credentials import Credentials, may_hold
-from faceloupe.media.embedded import EmbeddedItem, taken_out
+from faceloupe.media.embedded import EmbeddedItem, extract_as_file
 from faceloupe.media.evidence_file import EvidenceFile, printable_name
 from faceloupe.media.formats import unreadable
 from faceloupe.media.sandbox import protocol
@@ -24,16 +24,16 @@ Check = Callable[[], None]
 def read_metadata(
     evidence_file: EvidenceFile, *, settings: Settings, with_position: bool = False, check: Check = lambda: None
 ) -> Metadata:
-    """Read what a file states about itself; see ``media.metadata.read``.
+    """Read the statements of a file about itself; see ``media.metadata.read``.
 
     Args:
         evidence_file: the file.
-        settings: with the limits.
+        settings: settings with the limits.
         with_position: whether the position in EXIF (GPS) is listed.
-        check: called while the reader is waited for; what it raises ends the work.
+        check: called while waiting for the decoder; an exception that it raises ends the work.
 
     Raises:
-        EvidenceError: the file is not a picture or a video; or its reader crashed, hung, or needed too much memory.
+        EvidenceError: the file is not a picture or a video; or the decoder crashed, hung, or needed too much memory.
     """
     return _ask(evidence_file, "metadata", Metadata, with_position=with_position, settings=settings, check=check)
 
@@ -50,10 +50,10 @@ def read_credentials(
 
     Args:
         evidence_file: the file.
-        anchors: certificates (PEM) of those whose signers are trusted.
-        settings: with the limits.
-        sidecar: a manifest that lies beside the file.
-        check: called while the reader is waited for; what it raises ends the work.
+        anchors: certificates (PEM) of the authorities whose signers are trusted.
+        settings: settings with the limits.
+        sidecar: manifest stored beside the file.
+        check: called while waiting for the decoder; an exception that it raises ends the work.
 
     Raises:
         EvidenceError: see ``read_metadata``.
@@ -61,7 +61,7 @@ def read_credentials(
     if not sidecar and evidence_file.content and not may_hold(evidence_file.content):
         _refuse_unreadable(evidence_file)
         return Credentials("none")
-    content = protocol.filled(sidecar) if sidecar else None
+    content = protocol.shared_memory_with(sidecar) if sidecar else None
     try:
         sidecars, raw = [] if content is None else [content], anchors.encode()
         return _ask(evidence_file, "credentials", Credentials, more=sidecars, raw=raw, settings=settings, check=check)
@@ -73,12 +73,12 @@ def read_credentials(
 def list_embedded(
     evidence_file: EvidenceFile, *, settings: Settings, check: Check = lambda: None
 ) -> tuple[EmbeddedItem, ...]:
-    """List what a picture file holds besides its picture, in the order of its report; nothing for a video.
+    """List the content of a picture file besides its picture, in the order of its report; empty for a video.
 
     Args:
         evidence_file: the file.
-        settings: with the limits.
-        check: called while the reader is waited for; what it raises ends the work.
+        settings: settings with the limits.
+        check: called while waiting for the decoder; an exception that it raises ends the work.
 
     Raises:
         EvidenceError: see ``read_metadata``.
@@ -89,22 +89,22 @@ def list_embedded(
 
 
 def open_embedded(evidence_file: EvidenceFile, number: int, *, settings: Settings) -> EvidenceFile:
-    """Open what a picture file holds besides its picture as a file of its own.
+    """Open content of a picture file besides its picture as a separate file.
 
     Args:
         evidence_file: the file.
-        number: of the content, from 1, in the order of its report.
-        settings: with the limits.
+        number: number of the content, from 1, in the order of the report of the file.
+        settings: settings with the limits.
 
     Raises:
-        EvidenceError: see ``read_metadata``; or the content cannot be taken out.
-        UsageError: there is no content of that number.
+        EvidenceError: see ``read_metadata``; or the content cannot be extracted.
+        UsageError: no content has that number.
     """
     items = list_embedded(evidence_file, settings=settings)
     if not 1 <= number <= len(items):
         contents = "1 content" if len(items) == 1 else f"{len(items)} contents"
         raise UsageError(f"{printable_name(evidence_file.evidence.name)} holds {contents} besides its picture.")
-    return taken_out(evidence_file, items[number - 1], max_bytes=settings.max_bytes)
+    return extract_as_file(evidence_file, items[number - 1], max_bytes=settings.max_bytes)
 
 
 def _ask(
@@ -121,7 +121,7 @@ def _ask(
     _refuse_unreadable(evidence_file)
     evidence = evidence_file.evidence
     with evidence_file.open() as stream:
-        content = None if evidence_file.content is None else protocol.filled(evidence_file.content)
+        content = None if evidence_file.content is None else protocol.shared_memory_with(evidence_file.content)
         try:
             with Worker(
                 protocol.Request(kind, evidence.format or "", with_position),
@@ -143,10 +143,10 @@ def _ask(
 
 
 def _refuse_unreadable(evidence_file: EvidenceFile) -> None:
-    """Refuse what is neither a picture nor a video.
+    """Refuse a file that is neither a picture nor a video that can be read.
 
     Raises:
-        EvidenceError: it is not.
+        EvidenceError: the file is empty, unknown, or of a format that cannot be read.
     """
     evidence = evidence_file.evidence
     if what := unreadable(evidence.format):

@@ -1,4 +1,4 @@
-"""A video whose decoder is a process of its own."""
+"""A video that is decoded in a separate process."""
 
 import mmap
 import os
@@ -21,19 +21,19 @@ from faceloupe.media.sandbox.client import Worker
 from faceloupe.media.sandbox.decoder import LOOK_AHEAD, SLOTS, slot_pixels
 
 _LUMA_BYTES = LUMA_SHAPE[0] * LUMA_SHAPE[1]
-_S_PER_FRAME, _S_PER_PIXEL = 0.1, 1e-7  # allowed for each frame that is delivered
+_S_PER_FRAME, _S_PER_PIXEL = 0.1, 1e-7  # time that is granted for each delivered frame
 _MOST_UNREAD = 2 * LOOK_AHEAD  # messages
 _MOST_INDEX, _MOST_TICKS = 2**28, 2**62
-_MOST_S = 1e10  # seconds from the first frame to the last, and before it
+_MOST_S = 1e10  # largest duration and start time
 
 
 class IsolatedVideo(FrameTimes):
-    """The same as ``media.video.Video``, decoded elsewhere. One thread at a time may use it.
+    """Counterpart of ``media.video.Video`` that decodes in another process. Only one thread at a time may use it.
 
     Attributes:
-        facts: what is known of the video.
-        unreadable: of the last walk so far, the indices of wanted frames that could not be decoded.
-        damaged_packets: of the last walk so far, how often the decoder refused a packet.
+        facts: facts about the video.
+        unreadable: indices of the wanted frames that could not be decoded in the last walk so far.
+        damaged_packets: number of packets that the decoder refused in the last walk so far.
     """
 
     def __init__(
@@ -48,20 +48,20 @@ class IsolatedVideo(FrameTimes):
 
         Args:
             evidence_file: the file.
-            stream: of ``evidence_file.open()``; it stays the caller's, who must not move it.
-            settings: with the limits.
-            check: called while the decoder is waited for; what it raises ends the work.
+            stream: stream from ``evidence_file.open()``; it belongs to the caller, who must not move it.
+            settings: settings with the limits.
+            check: called while waiting for the decoder; an exception that it raises ends the work.
 
         Raises:
-            EvidenceError: see ``Video``; or its decoder crashed, hung, or needed too much memory.
+            EvidenceError: see ``Video``; or the decoder crashed, hung, or needed too much memory.
         """
         self.unreadable: list[int] = []
         self.damaged_packets = 0
         self._walking: Generator[DecodedFrame] | None = None
         self._slots: np.ndarray | None = None
         self._max_pixels = settings.max_pixels
-        self._under_way, self._current = False, -1  # whether a walk is, and the number of its frame that is analyzed
-        self._backlog: deque[tuple[protocol.OfWalk, bytes]] = deque()  # came while pixels were waited for
+        self._under_way, self._current = False, -1  # whether a walk is running, and the number of its current frame
+        self._backlog: deque[tuple[protocol.WalkAnswer, bytes]] = deque()  # received while waiting for pixels
         evidence = _descriptor(evidence_file, stream)
         try:
             request = protocol.Request("video", evidence_file.evidence.format or "")
@@ -91,13 +91,13 @@ class IsolatedVideo(FrameTimes):
         self._worker.close()
 
     def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
-        """Decode the wanted frames, in order of display; see ``Video.walk``. A new walk ends the one before.
+        """Decode the wanted frames in display order; see ``Video.walk``. A new walk ends the previous one.
 
-        The pixels of a frame must be asked for before the next one is.
+        The pixels of a frame must be requested before the next frame.
 
         Raises:
-            IndexError: there is no such frame.
-            EvidenceError: while it is walked: the file can no longer be read, or its decoder was lost.
+            IndexError: a wanted frame does not exist.
+            EvidenceError: the file can no longer be read, or its decoder was lost; raised during the walk.
         """
         targets = sorted(set(wanted))
         if targets and not 0 <= targets[0] <= targets[-1] < self.count:
@@ -117,7 +117,7 @@ class IsolatedVideo(FrameTimes):
         try:
             self._ask(targets, protocol.Walk(every, keys_only))
             for number in count():
-                if number and (slot_held or (not self._backlog and self._worker.silent)):
+                if number and (slot_held or (not self._backlog and self._worker.has_no_buffered_answer)):
                     self._worker.send(protocol.Release(number - 1))
                 answer, raw = self._backlog.popleft() if self._backlog else self._receive()
                 if not isinstance(answer, protocol.Frame | protocol.End):
@@ -164,7 +164,7 @@ class IsolatedVideo(FrameTimes):
         if frame.width * frame.height > self._slot_pixels:
             raise protocol.ProtocolError("a frame that its slot has no room for")
         luma = np.frombuffer(raw[:_LUMA_BYTES], np.uint8).reshape(LUMA_SHAPE)
-        self._worker.grant(_S_PER_FRAME + _S_PER_PIXEL * frame.width * frame.height)
+        self._worker.extend_time_limit(_S_PER_FRAME + _S_PER_PIXEL * frame.width * frame.height)
         return DecodedFrame(
             index, self.time(index), luma, wanted, size, partial(self._pixels, number, frame.slot, size)
         )
@@ -174,8 +174,8 @@ class IsolatedVideo(FrameTimes):
         if number != self._current or slots is None:
             raise RuntimeError("the pixels of a frame must be asked for before the next frame is")
         if slot is None:
-            self._worker.send(protocol.Ask(number))
-            while not isinstance((received := self._receive())[0], protocol.Asked):
+            self._worker.send(protocol.RequestPixels(number))
+            while not isinstance((received := self._receive())[0], protocol.PixelsReady):
                 self._backlog.append(received)
                 _raise_broken(received[0])
                 if len(self._backlog) > _MOST_UNREAD:
@@ -184,11 +184,11 @@ class IsolatedVideo(FrameTimes):
         stored: np.ndarray = slots[SLOTS - 1 if slot is None else slot][: 3 * width * height]
         return stored.reshape(height, width, 3).copy()  # the decoder could write to it at any time
 
-    def _receive(self) -> tuple[protocol.OfWalk, bytes]:
-        return self._worker.receive(protocol.OfWalk, _LUMA_BYTES + 8 * self.count)
+    def _receive(self) -> tuple[protocol.WalkAnswer, bytes]:
+        return self._worker.receive(protocol.WalkAnswer, _LUMA_BYTES + 8 * self.count)
 
     def _end_last(self) -> None:
-        """Have the decoder end a walk that was left half way."""
+        """Have the decoder end a walk that was left unfinished."""
         if self._under_way:
             self._worker.send(protocol.Stop())
             if not any(isinstance(self._receive()[0], protocol.End) for _ in range(_MOST_UNREAD)):
@@ -196,7 +196,11 @@ class IsolatedVideo(FrameTimes):
             self._under_way = False
 
     def _described(self, size: int) -> tuple[VideoFacts, FrameIndex]:
-        """Return what the decoder states about the video, checked against what is possible."""
+        """Return the facts and frame times that the decoder states, after checking that they are possible.
+
+        Raises:
+            ProtocolError: they are not possible.
+        """
         described, raw = self._worker.receive(protocol.Described, min(8 * (size + 1024), _MOST_INDEX))
         facts, ticks = described.facts, _integers(raw)
         if not len(ticks) or not np.all(ticks[1:] > ticks[:-1]) or int(ticks[-1]) - int(ticks[0]) > _MOST_TICKS:
@@ -218,9 +222,11 @@ def _integers(raw: bytes) -> np.ndarray:
 
 def _descriptor(evidence_file: EvidenceFile, stream: BinaryIO) -> int:
     """Return a new descriptor of the file: a decoder never gets a path."""
-    return os.dup(stream.fileno()) if evidence_file.content is None else protocol.filled(evidence_file.content)
+    return (
+        os.dup(stream.fileno()) if evidence_file.content is None else protocol.shared_memory_with(evidence_file.content)
+    )
 
 
-def _raise_broken(answer: protocol.OfWalk) -> None:
+def _raise_broken(answer: protocol.WalkAnswer) -> None:
     if isinstance(answer, protocol.End) and answer.broken:
         raise EvidenceError(answer.broken)

@@ -1,6 +1,6 @@
-"""What a case report is made of: blocks in reading order, which the HTML and the PDF draw each in their own way.
+"""Blocks of a case report in reading order, which the HTML and the PDF renderer draw in their own way.
 
-All words in them are ready to be shown: neutralized (see ``wording.shown``), but not escaped for any format.
+All text in them is ready to be shown: control characters are replaced (see ``format.shown``), but nothing is escaped.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from faceloupe.types import Outcome
 
 
 class Style(StrEnum):
-    """How a piece of text is set."""
+    """Style of a piece of text."""
 
     PLAIN = "plain"
     STRONG = "strong"
     FAINT = "faint"
-    CODE = "code"  # hashes and the like: fixed width, may break anywhere
-    NUMBER = "number"  # set to the right in tables
-    RECORD = "record"  # a text of the record as it stands there: in English, or in the words of a file
+    CODE = "code"  # hashes and similar text: fixed width, may break anywhere
+    NUMBER = "number"  # right-aligned in tables
+    RECORD = "record"  # verbatim text of the record: in English, or quoted from a file
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text in one style; it may hold line breaks."""
+    """A piece of text in one style; it may contain line breaks."""
 
     text: str
     style: Style = Style.PLAIN
@@ -30,7 +30,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome as shape and word."""
+    """An outcome as a shape and a word."""
 
     outcome: Outcome
     text: str
@@ -38,7 +38,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Words that lead to the heading of that anchor."""
+    """Text that links to the heading with the given anchor."""
 
     text: str
     anchor: str
@@ -59,9 +59,9 @@ class Heading:
     """A heading.
 
     Attributes:
-        level: 1 for the title, 2 for a section, 3 within one.
-        anchor: by which links find it.
-        new_page: whether a new page starts with it in print.
+        level: 1 for the title, 2 for a section, 3 for a subsection.
+        anchor: name that links refer to.
+        new_page: whether it starts a new page in print.
     """
 
     level: int
@@ -79,28 +79,28 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """A list without an order."""
+    """An unordered list."""
 
     entries: tuple[Text, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Labels, and what is to be said to each."""
+    """Pairs of a label and a value."""
 
     rows: tuple[tuple[str, Cell], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with a head row.
+    """A table with a header row.
 
     Attributes:
-        name: for those who hear it rather than see it.
-        head: one word or two a column.
-        rows: as many cells each.
-        widths: of the columns, relative to each other.
-        targets: anchor of the heading that each row is about, for its page number in print; empty for none.
+        name: name for screen readers.
+        head: header of each column, one or two words.
+        rows: the rows, each with one cell for each column.
+        widths: relative widths of the columns.
+        targets: for each row the anchor of the heading that it is about, to print a page number; empty for none.
     """
 
     name: str
@@ -110,18 +110,19 @@ class Table:
     targets: tuple[str, ...] = ()
 
     def is_number(self, column: int) -> bool:
-        """Whether numbers stand in a column, so that its head is set to the right, too."""
+        """Return whether a column contains numbers, so that its header is right-aligned too."""
         cells = [row[column] for row in self.rows]
         return any(isinstance(cell, Text) and cell.style is Style.NUMBER for cell in cells)
 
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """A score on a line from 0 to 1 with both thresholds; each number also as it is to be shown.
+    """A score on a line from 0 to 1 with both thresholds.
 
     Attributes:
-        text: the ruler in words.
-        zones: words for the lower end, the stretch between the thresholds, and the upper end.
+        shown: the score, the lower and the upper threshold as text.
+        text: description of the ruler in words.
+        zones: labels for the lower end, the part between the thresholds, and the upper end.
     """
 
     score: float
@@ -134,7 +135,7 @@ class Ruler:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the machine found; ruler is None where it gave no score."""
+    """The finding of the tool; ``ruler`` is None if there is no score."""
 
     verdict: Verdict
     reason: Text
@@ -144,13 +145,13 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture fit for print.
+    """A picture prepared for print.
 
     Attributes:
-        content: the file.
-        media_type: its kind.
-        width_mm, height_mm: on paper.
-        alt: what it shows, in words.
+        content: bytes of the image file.
+        media_type: its media type, such as ``image/png``.
+        width_mm, height_mm: size on paper, millimeters.
+        alt: description of the picture in words.
     """
 
     content: bytes
@@ -162,7 +163,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture over the full width, with a caption."""
+    """A full-width picture with a caption."""
 
     picture: Picture
     caption: str
@@ -170,13 +171,13 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Pictures of one face side by side, and its numbers beside them.
+    """Pictures of one face side by side, with its numbers beside them.
 
     Attributes:
-        title: which face.
-        strip: above the pictures; None for a still.
-        pictures: all at the same millimeters per pixel.
-        captions: of each.
+        title: name of the face or track.
+        strip: filmstrip above the pictures; None for an image.
+        pictures: the pictures, all with the same millimeters per pixel.
+        captions: one caption for each picture.
         facts: the numbers.
     """
 
@@ -189,14 +190,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Something a person wrote or decided: never mixed with what the machine found.
+    """A note, decision or signature of a person, which is kept apart from the findings of the tool.
 
     Attributes:
-        title: what it is.
-        who: wrote it.
-        when: UTC, ISO.
-        facts: of a decision; empty otherwise.
-        lines: what was written.
+        title: kind of the statement.
+        who: author of the statement.
+        when: time of the statement, UTC, ready to be shown.
+        facts: details of a decision or a signature; empty for a note.
+        lines: lines of the text that was written.
     """
 
     title: str
@@ -208,7 +209,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """What people said, in order of time."""
+    """Statements of people, in order of time."""
 
     entries: tuple[Statement, ...]
 

@@ -1,6 +1,6 @@
-"""A case report as blocks, in reading order: the parts about the case as a whole.
+"""The parts of a case report about the case as a whole, as blocks in reading order.
 
-Everything is taken from the case record; the fixed texts alone come from ``texts``.
+All content is taken from the case record, except the fixed texts, which come from ``locales``.
 """
 
 import io
@@ -47,12 +47,12 @@ from faceloupe.types import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """Who issues a report.
+    """The issuer of a report.
 
     Attributes:
-        organization: its name.
-        address_lines: below it.
-        logo_png: beside it; None for none.
+        organization: name of the issuer.
+        address_lines: lines below the name.
+        logo_png: PNG beside the name; None for no logo.
     """
 
     organization: str
@@ -63,7 +63,7 @@ class Letterhead:
         """Check the logo.
 
         Raises:
-            UsageError: the logo is no PNG.
+            UsageError: the logo is not a readable PNG.
         """
         if self.logo_png is None:
             return
@@ -74,20 +74,22 @@ class Letterhead:
 
 
 class CaseDocument:
-    """A case record ready to be drawn.
+    """A case record prepared for drawing.
 
     Attributes:
-        language: code of the fixed texts.
-        texts: those.
-        case_name, case_id, created_utc, head: of the case, the record and its log, ready to be shown.
-        created: the time of the record, as the language writes it.
-        organization, address_lines: of the letterhead, likewise.
-        tool: name and version of what made the record.
-        items: how many there are.
+        language: code of the language.
+        texts: the fixed texts in that language.
+        case_name, case_id: name and id of the case, ready to be shown.
+        created_utc: time of the record, ready to be shown.
+        created: time of the record in the notation of the language.
+        head: hash of the last log entry, ready to be shown.
+        organization, address_lines: text of the letterhead, ready to be shown.
+        tool: name and version of the tool that made the record.
+        items: number of items.
     """
 
     def __init__(self, case: CaseRecord, picture: Fetch, letterhead: Letterhead, language: str) -> None:
-        """Collect what the document shows.
+        """Collect the values that the document shows.
 
         Raises:
             UsageError: there are no fixed texts in that language.
@@ -104,22 +106,22 @@ class CaseDocument:
         self.items = len(self._exhibits)
 
     def blocks(self, *, most_entries: int | None) -> Iterator[Block]:
-        """All blocks, made one after the other: the pictures of an item are fetched when it is reached.
+        """Yield all blocks one after the other; the pictures of an item are fetched when it is reached.
 
-        What a reader needs comes first, on two pages for a case of a few items; all else is the appendix.
+        The main part comes first, on two pages for a case with a few items; the rest is the appendix.
 
         Args:
-            most_entries: of the log that are shown; None for all, 0 for none.
+            most_entries: greatest number of log entries to show; None for all, 0 for none.
 
         Raises:
-            EvidenceError: a picture is not the one that the record names.
+            EvidenceError: a picture does not match its hash in the record.
         """
         yield from self.opening_blocks()
         yield from self.item_blocks(0, self.items)
         yield from self.closing_blocks(most_entries=most_entries)
 
     def opening_blocks(self) -> Iterator[Block]:
-        """Return what comes before the first item."""
+        """Yield the blocks before the first item."""
         case, texts = self._case, self.texts
         yield from opening.blocks(case, self._exhibits, texts)
         yield Heading(2, texts["appendix"], "appendix", new_page=True)
@@ -128,16 +130,16 @@ class CaseDocument:
         yield from _reading(self._exhibits, texts)
 
     def item_blocks(self, first: int, end: int) -> Iterator[Block]:
-        """Return the items from ``first`` up to ``end``, which is left out; both count from 0.
+        """Yield the blocks of the items from ``first`` up to but not including ``end``; both count from 0.
 
         Raises:
-            EvidenceError: a picture is not the one that the record names.
+            EvidenceError: a picture does not match its hash in the record.
         """
         for exhibit in self._exhibits[first:end]:
             yield from case_item.blocks(exhibit, self._picture, self.texts)
 
     def closing_blocks(self, *, most_entries: int | None) -> Iterator[Block]:
-        """Return what comes after the last item; see ``blocks``."""
+        """Yield the blocks after the last item; see ``blocks``."""
         case, texts = self._case, self.texts
         yield Heading(2, texts["case_view"], "case-view", new_page=bool(self._exhibits))
         yield Paragraph(Text(opening.names_text(case, self._exhibits, texts), Style.FAINT))

@@ -1,4 +1,4 @@
-"""The items of a case record, each with its latest run, and what of it may be shown."""
+"""The items of a case record, each with the run that states its finding, if that may be shown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class Exhibit:
     """One item of a case.
 
     Attributes:
-        number: from 1, in the order of the record.
-        item: its part of the record.
-        withheld: whether what the tool found must not be shown: the record keeps it from whom it was made for, or the
-            case is in blind mode and no decision of an examiner is recorded for this item.
+        number: number of the item, from 1, in the order of the record.
+        item: the item in the record.
+        withheld: whether the findings of the tool must not be shown: the record withholds runs from its recipient, or
+            the case is in blind mode and the item has runs but no decision of an examiner.
     """
 
     number: int
@@ -30,22 +30,22 @@ class Exhibit:
 
     @property
     def anchor(self) -> str:
-        """Name of the destination of links to the item."""
+        """Anchor for links to the item."""
         return f"item-{self.number}"
 
     @property
     def run(self) -> RunRecord | None:
-        """The run that says what was found, see ``ItemRecord``; None where that is withheld too."""
+        """The run that states the finding, see ``ItemRecord``; None if there are no runs or findings are withheld."""
         return None if self.withheld else self.item.finding_run
 
     @property
     def report(self) -> Report | None:
-        """The canonical report of that run."""
+        """The canonical report of ``run``; None if there is no run."""
         return None if self.run is None else self.run.report
 
 
 def exhibits(case: CaseRecord) -> tuple[Exhibit, ...]:
-    """Return the items of a case in their order."""
+    """Return the items of a case in the order of the record."""
     blind = case.case.blind
     return tuple(
         Exhibit(number, item, bool(item.runs_withheld or (blind and item.runs and not item.decisions)))
@@ -54,7 +54,7 @@ def exhibits(case: CaseRecord) -> tuple[Exhibit, ...]:
 
 
 def grouped(parts: Iterable[tuple[int, Part]]) -> list[tuple[Part, list[int]]]:
-    """Equal parts of several items, each once with the numbers of its items, in order of first appearance."""
+    """Group equal parts of several items; return each part with the numbers of its items, by first appearance."""
     groups: dict[bytes, tuple[Part, list[int]]] = {}
     for number, part in parts:
         groups.setdefault(msgspec.json.encode(part), (part, []))[1].append(number)

@@ -1,4 +1,4 @@
-"""What the file says about itself, as blocks."""
+"""The claims of a file about itself, as blocks."""
 
 from collections.abc import Iterator
 
@@ -18,11 +18,11 @@ from faceloupe.report.file_claims import disagreement
 from faceloupe.report.schema import FileFact, Report
 from faceloupe.report.translation import Part, translated_fact
 
-_MOST_FACTS = 40  # of one lens: metadata can have hundreds, and the record holds them all
+_MOST_FACTS = 40  # shown for one lens: metadata can have hundreds, which are all in the record
 
 
 def blocks(exhibit: Exhibit, report: Report, texts: Texts) -> Iterator[Block]:
-    """Yield origin, findings and facts of the file; nothing where the report does not state them."""
+    """Yield the origin, findings and facts of the file; nothing if the report does not state them."""
     origin = report.provenance
     if origin is None:
         return

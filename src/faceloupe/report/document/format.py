@@ -1,4 +1,4 @@
-"""Numbers, names and times of a record as a document shows them."""
+"""Numbers, names and times of a record, formatted for a document."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,48 +17,48 @@ NONE = "-"
 
 
 def shown(text: object) -> str:
-    """Text of others as it can stand on one line of a document: controls and direction marks become U+FFFD."""
+    """Return untrusted text for one line of a document: control and direction marks become U+FFFD."""
     return printable_name(str(text))
 
 
 def shown_lines(text: object) -> tuple[str, ...]:
-    """Text of others, line by line; see ``shown``."""
+    """Return the lines of untrusted text; see ``shown``."""
     return tuple(shown(line.replace("\t", "    ")) for line in str(text).splitlines())
 
 
 def code(text: object) -> Text:
-    """Return a hash, an id or a path; a dash for none."""
+    """Return a cell with a hash, an id or a path; a dash for None."""
     return Text(NONE) if text is None else Text(shown(text), Style.CODE)
 
 
 def quoted(text: object) -> Text:
-    """Return a sentence of the record."""
+    """Return a cell with a sentence of the record, verbatim."""
     return Text(shown(text), Style.RECORD)
 
 
 def record_cell(texts: Texts, stated: str, part: Part = Part.SENTENCE) -> Text:
-    """Return a text of the record in the language of the texts; one without a translation, as the record states it."""
+    """Return a cell with a text of the record in the language of ``texts``; verbatim if it has no translation."""
     return translated_cell(stated, translated(stated, texts["language"], part))
 
 
 def translated_cell(stated: str, translation: str) -> Text:
-    """Return the translation of a text of the record, or that text where both are the same."""
+    """Return a cell with a translated text of the record; verbatim if both texts are the same."""
     cell = Text(shown(translation))
     return quoted(stated) if cell.text == shown(stated) else cell
 
 
 def record_text(texts: Texts, stated: str, part: Part = Part.SENTENCE) -> str:
-    """Return what ``record_cell`` does, to stand within a text."""
+    """Return the text of ``record_cell`` as a string, for use inside another text."""
     return shown(translated(stated, texts["language"], part))
 
 
 def number(texts: Texts, value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
-    """Return a number as the language of the texts writes it; a dash for none."""
+    """Return a number in the notation of the language of ``texts``; a dash for None."""
     return NONE if value is None else decimal(value, decimals, texts["language"], signed=signed)
 
 
 def pose_rows(texts: Texts, face: Face) -> list[tuple[str, Cell]]:
-    """Return the row about roll and yaw of a face; none for a report that does not state them."""
+    """Return the row about roll and yaw of a face; no row if the report does not state them."""
     if face.roll_deg is None or face.yaw_deg is None:
         return []
     angles = (number(texts, angle, 0, signed=True) for angle in (face.roll_deg, face.yaw_deg))
@@ -66,7 +66,7 @@ def pose_rows(texts: Texts, face: Face) -> list[tuple[str, Cell]]:
 
 
 def proposition_rows(texts: Texts, face: Face) -> list[tuple[str, Cell]]:
-    """Return a row with the log10 LR of each kind of manipulation that networks of the model speak for."""
+    """Return a row for each kind of manipulation for which networks of the model give a log10 LR."""
     return [
         (texts[f"ratio_{part.name}"], Text(number(texts, part.log10_lr, signed=True)))
         for part in face.propositions
@@ -75,12 +75,12 @@ def proposition_rows(texts: Texts, face: Face) -> list[tuple[str, Cell]]:
 
 
 def number_cell(texts: Texts, value: float | None, decimals: int = 2, *, signed: bool = False) -> Text:
-    """Return a number as a cell, set to the right."""
+    """Return a number as a right-aligned cell."""
     return Text(number(texts, value, decimals, signed=signed), Style.NUMBER)
 
 
 def score_and_thresholds(texts: Texts, score: float, thresholds: ScoreThresholds) -> tuple[str, str, str]:
-    """Return a score and both thresholds, with as few decimals as show on which side of each it lies."""
+    """Return a score and both thresholds with just enough decimals to show on which side of each the score lies."""
     score_text, lower, upper = (
         localized(text, texts["language"]) for text in format_distinct(score, thresholds.lower, thresholds.upper)
     )
@@ -88,7 +88,7 @@ def score_and_thresholds(texts: Texts, score: float, thresholds: ScoreThresholds
 
 
 def moment(texts: Texts, utc: str) -> str:
-    """Return a time of the record to the second, as the language of the texts writes it; what is no time, as it is."""
+    """Return a time of the record to the second in the notation of the language; an invalid time is shown verbatim."""
     try:
         return datetime.fromisoformat(utc).strftime(texts["time_format"])
     except ValueError:
@@ -96,24 +96,24 @@ def moment(texts: Texts, utc: str) -> str:
 
 
 def verdict(outcome: str, texts: Mapping[str, str]) -> Verdict:
-    """Return an outcome of the record as shape and word."""
+    """Return an outcome of the record as a shape and a word."""
     known = Outcome(outcome)
     return Verdict(known, texts[f"outcome_{known}"])
 
 
 def verdict_or_words(outcome: str, texts: Mapping[str, str]) -> Verdict | Text:
-    """Return the outcome that a person decided on; an unknown word is shown as it stands."""
+    """Return the outcome that a person decided on; an unknown outcome is shown verbatim."""
     return verdict(outcome, texts) if outcome in set(Outcome) else Text(shown(outcome))
 
 
 def type_text(item: ItemRecord, texts: Mapping[str, str]) -> str:
-    """Return what kind of file an item is; one whose format was not recognized is neither an image nor a video."""
+    """Return the type of an item: image, video, or unknown if the format of the file was not recognized."""
     known = item.format is not None and item.media_type in ("image", "video")
     return texts[f"type_{item.media_type}" if known else "type_unknown"]
 
 
 def runs_of(numbers: Sequence[int]) -> str:
-    """Rising numbers as text, with what follows one another drawn together: 1-3, 5."""
+    """Return ascending numbers as text, with consecutive numbers as ranges: 1-3, 5."""
     spans: list[list[int]] = []
     for number in numbers:
         if spans and number == spans[-1][1] + 1:
@@ -124,7 +124,7 @@ def runs_of(numbers: Sequence[int]) -> str:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Names and values of settings, with those of a part named after it; numbers in full."""
+    """Yield names and values of settings, numbers in full; nested settings are prefixed with the name of their part."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")

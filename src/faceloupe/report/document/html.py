@@ -1,4 +1,4 @@
-"""A case report as one HTML file: no script, nothing fetched from elsewhere, fit for print."""
+"""A case report as one printable HTML file without scripts or external resources."""
 
 import base64
 from functools import cache
@@ -17,22 +17,22 @@ def render_html(
 ) -> str:
     """Draw a case record as HTML.
 
-    Text of others is escaped, its control and direction marks are replaced, and each piece is set apart in its
-    direction, so that a name can neither become markup nor turn the text around it.
+    Untrusted text is escaped, its control and direction marks are replaced, and the direction of each piece is
+    isolated, so that a name can neither become markup nor reverse the text around it.
 
     Args:
-        case: record of a case.
+        case: the record of a case.
         picture: SHA-256 of a PNG -> its bytes.
-        letterhead: who issues the report.
-        language: of the fixed texts.
-        with_log: whether the entries of the log are shown.
+        letterhead: the issuer of the report.
+        language: language of the fixed texts.
+        with_log: whether to show the entries of the log.
 
     Returns:
-        The whole document.
+        The complete document.
 
     Raises:
         UsageError: there are no fixed texts in that language.
-        EvidenceError: a picture is not the one that the record names.
+        EvidenceError: a picture does not match its hash in the record.
     """
     document = CaseDocument(case, picture, letterhead, language)
     logo = letterhead.logo_png and f"data:image/png;base64,{base64.b64encode(letterhead.logo_png).decode()}"

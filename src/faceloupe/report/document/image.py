@@ -1,4 +1,4 @@
-"""The faces of a still as blocks, and what they share with the tracks of a video."""
+"""The faces of an image as blocks, and the parts that they share with the tracks of a video."""
 
 from collections.abc import Iterator
 
@@ -63,7 +63,7 @@ def _face_row(face: ImageFace, thresholds: ScoreThresholds, texts: Texts) -> tup
 
 
 def score_text(texts: Texts, score: float | None, thresholds: ScoreThresholds) -> str:
-    """Return the score of a face, a track or a whole report; a dash for none."""
+    """Return the score of a face, a track or a report as text; a dash for None."""
     return number(texts, None) if score is None else score_and_thresholds(texts, score, thresholds)[0]
 
 
@@ -76,15 +76,15 @@ def finding(
     images: ImageSet,
     texts: Texts,
 ) -> Iterator[Finding]:
-    """Yield the pictures of a face or a track, and its numbers beside them; nothing where none were made.
+    """Yield the pictures of a face or a track, with its numbers beside them; nothing if there are no pictures.
 
     Args:
-        title: of the exhibit.
-        stem: of the names of its pictures.
-        face: its entry in the report.
-        rows: its numbers; the peak of a heatmap is added.
+        title: title of the block.
+        stem: beginning of the file names of the pictures.
+        face: the face or track in the report.
+        rows: the numbers; the peak of the heatmap is added.
         images: pictures of the run.
-        texts: in the language of the document.
+        texts: fixed texts in the language of the document.
     """
     strip, near, crop, heatmap = (images.get(f"{stem}-{kind}.png") for kind in ("filmstrip", "face", "crop", "heatmap"))
     face_text, heat_text = ("face", "seen_heatmap") if near is not None else ("crop", "face_heatmap")

@@ -1,4 +1,4 @@
-"""Pictures made fit for print: a drawing in a document need not have more pixels than paper shows."""
+"""Pictures prepared for print, reduced to the resolution that paper can show."""
 
 import hashlib
 import io
@@ -12,9 +12,9 @@ from faceloupe.report.document.blocks import Picture
 
 Fetch = Callable[[str], bytes]  # SHA-256 of a PNG -> its bytes
 
-WIDTH_MM, HEIGHT_MM = 174.0, 85.0  # the largest picture; that high, it often fits below the outcome
+WIDTH_MM, HEIGHT_MM = 174.0, 85.0  # size of the largest picture; at this height it often fits below the outcome
 _PX_PER_MM = 7.0  # about 180 dots per inch
-_QUALITY = 90  # of the JPEGs that they become
+_QUALITY = 90  # quality of the JPEGs in the document
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,18 @@ class ImageSet:
     """The pictures of a run.
 
     Attributes:
-        digests: name -> SHA-256.
-        fetch: gives the bytes of a picture by its SHA-256.
+        digests: file name -> SHA-256.
+        fetch: returns the bytes of a picture by its SHA-256.
     """
 
     digests: Mapping[str, str]
     fetch: Fetch
 
     def get(self, name: str) -> bytes | None:
-        """Return the file of that name; None where the run has none.
+        """Return the bytes of a picture by its name; None if the run has no picture of that name.
 
         Raises:
-            EvidenceError: its bytes are not those whose hash the record holds.
+            EvidenceError: the bytes do not match the hash in the record.
         """
         if name not in self.digests:
             return None
@@ -44,17 +44,17 @@ class ImageSet:
 
 
 def fitted(content: bytes, alt: str) -> Picture:
-    """Return a PNG of the record as large as fits on a page, with ``alt`` saying what it shows."""
+    """Return a PNG of the record as large as fits on a page; ``alt`` describes the picture."""
     image = _opened(content)
     return _printed(image, alt, min(WIDTH_MM / image.width, HEIGHT_MM / image.height))
 
 
 def side_by_side(contents: Mapping[str, bytes], width_mm: float) -> tuple[Picture, ...]:
-    """Return PNGs of the record at the same millimeters per pixel.
+    """Return PNGs of the record with the same millimeters per pixel.
 
     Args:
-        contents: what each shows -> the file.
-        width_mm: printed width of the widest, millimeters.
+        contents: description of each picture -> its bytes.
+        width_mm: printed width of the widest picture, millimeters.
     """
     images = {alt: _opened(content) for alt, content in contents.items()}
     widest = max(image.width for image in images.values())
@@ -62,13 +62,13 @@ def side_by_side(contents: Mapping[str, bytes], width_mm: float) -> tuple[Pictur
 
 
 def drawing(content: bytes, alt: str) -> Picture:
-    """Return a PNG made for this very document, over the full width."""
+    """Return a PNG that was made for this document, at full width."""
     width, height = Image.open(io.BytesIO(content)).size
     return Picture(content, "image/png", WIDTH_MM, WIDTH_MM * height / width, alt)
 
 
 def _opened(content: bytes) -> Image.Image:
-    """Return the picture, on white."""
+    """Decode a picture and lay it on white if it has transparency."""
     image = Image.open(io.BytesIO(content))
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
@@ -77,11 +77,11 @@ def _opened(content: bytes) -> Image.Image:
 
 
 def _printed(image: Image.Image, alt: str, scale: float) -> Picture:
-    """Return an image at the size it is printed at.
+    """Return an image at its printed size.
 
     Args:
-        image: is reduced to the resolution of print.
-        alt: what the image shows.
+        image: the image, which is reduced in place to the print resolution.
+        alt: description of the image.
         scale: millimeters per pixel.
     """
     width_mm, height_mm = image.width * scale, image.height * scale

@@ -1,4 +1,4 @@
-"""One item of a case as blocks: what it is, what the tool found, and what people said about it."""
+"""One item of a case as blocks: its identity, the findings of the tool, and the statements of people."""
 
 from collections.abc import Iterator, Sequence
 
@@ -47,7 +47,7 @@ def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
     """Yield the section of one item.
 
     Raises:
-        EvidenceError: a picture is not the one that the record names.
+        EvidenceError: a picture does not match its hash in the record.
     """
     item, run = exhibit.item, exhibit.run
     report = run.report if run else None
@@ -120,7 +120,7 @@ def _card(report: Report, texts: Texts) -> Card:
     else:
         in_words = " ".join(part for part in (finding.sentence, finding.rests_on) if part)
         rows.append((texts["in_words"], Text(in_words)))
-        verbal = report.verbal  # of the record, which is in English
+        verbal = report.verbal  # the record states it in English
         if texts["language"] != "en" and report.log10_lr is not None:
             verbal = strength_text(report.log10_lr, texts)
         ratio = texts["lr_verbal"].format(value=number(texts, report.log10_lr, signed=True), words=shown(verbal))
@@ -142,11 +142,11 @@ def statements(
     """Yield the statements of people, in order of time.
 
     Args:
-        notes: on the item.
-        decisions: on the item.
-        sign_offs: under the item.
-        texts: in the language of the document.
-        changes: times of what a signature made before them does not cover.
+        notes: notes on the item or the case.
+        decisions: decisions on the item.
+        sign_offs: signatures under the item or the case.
+        texts: fixed texts in the language of the document.
+        changes: times of changes; a signature does not cover the later ones.
     """
     statements_made = [
         *((note.utc, _note(note, texts)) for note in notes),
@@ -193,7 +193,7 @@ def _confidence(confidence: str | None, texts: Texts) -> str:
 
 
 def _of_run(report: Report, texts: Texts) -> Cell:
-    """Return the outcome of a run, and of what part of a video it is."""
+    """Return the outcome of a run and, for a segment of a video, its start and end."""
     outcome = verdict(report.outcome, texts)
     if report.segment is None:
         return outcome

@@ -14,27 +14,27 @@ from faceloupe.report.numerals import percent
 from faceloupe.report.schema import ModelInfo, Report, Tool
 
 Part = TypeVar("Part")
-_TELLING = {"outcome", "score", "log10_lr", "reason"}  # parameters of the log that give away what the tool found
+_REVEALING_PARAMETERS = {"outcome", "score", "log10_lr", "reason"}  # parameters of the log that reveal findings
 
 
 def method(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
-    """Models, settings and software, each set of them once with the items it goes for."""
+    """Yield the models, settings and software, each variant once with the items that it applies to."""
     reports = [(exhibit.number, exhibit.report) for exhibit in items if exhibit.report]
     yield Heading(2, texts["method"], "method")
     if not reports:
         yield Paragraph(Text(texts["no_method"]))
         return
     yield Paragraph(Text(texts["method_text"]))
-    yield from _each("model", [(item, report.model) for item, report in reports], _model, texts)
+    yield from _variants("model", [(item, report.model) for item, report in reports], _model, texts)
     yield Heading(3, texts["settings"], "method-settings")
     yield _settings(reports, texts)
-    yield from _each("tool", [(item, report.tool) for item, report in reports], _software, texts)
+    yield from _variants("tool", [(item, report.tool) for item, report in reports], _software, texts)
 
 
-def _each(
+def _variants(
     part: str, contents: Sequence[tuple[int, Part]], facts: Callable[[Part, Texts], Facts], texts: Texts
 ) -> Iterator[Block]:
-    """One part of the reports, each version of it once with the items it goes for."""
+    """Yield each version of one part of the reports once, with the items that it applies to."""
     for version, (content, numbers) in enumerate(grouped(contents), 1):
         yield Heading(3, texts[f"{part}_of"].format(items=items_text(numbers, texts)), f"method-{part}-{version}")
         yield facts(content, texts)
@@ -67,14 +67,14 @@ def _model(model: ModelInfo, texts: Texts) -> Facts:
 
 
 def lr_bounds(model: ModelInfo, texts: Texts) -> tuple[str, Cell]:
-    """Within what the likelihood ratios of a model are held."""
+    """Return the row with the bounds of the likelihood ratios of a model."""
     bounds = model.log10_lr_bounds
     limits = {"lower": number(texts, bounds.lower, signed=True), "upper": number(texts, bounds.upper, signed=True)}
     return texts["lr_bounds"], Text(texts["lr_bounds_value"].format(**limits))
 
 
 def error_rates(model: ModelInfo, texts: Texts) -> Iterator[tuple[str, Cell]]:
-    """Error rates of a model with their intervals, and what they were measured on."""
+    """Yield rows with the error rates of a model, their intervals, and the material that they were measured on."""
     rates = model.error_rates
     for name, share, interval, count in (
         ("fpr", rates.fpr, rates.interval_95.fpr, rates.n_real),
@@ -87,7 +87,7 @@ def error_rates(model: ModelInfo, texts: Texts) -> Iterator[tuple[str, Cell]]:
 
 
 def _settings(reports: Sequence[tuple[int, Report]], texts: Texts) -> Table:
-    """All settings; one that differs between items has a line for each of its values."""
+    """Return the table of all settings; a setting that differs between items has a row for each value."""
     values = grouped(
         (item, setting) for item, report in reports for setting in flat(msgspec.to_builtins(report.settings))
     )
@@ -127,9 +127,9 @@ def scope(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
 
 
 def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | None) -> Iterator[Block]:
-    """Yield the log of the case, up to so many entries; with 0 of them, its length and head alone.
+    """Yield the first ``most`` entries of the log; None for all entries, 0 for only its length and head.
 
-    Parameters that say what the tool found stay out while that is withheld for any item.
+    Parameters that reveal the findings of the tool are hidden while the findings on any item are withheld.
     """
     entries = chain.entries
     hide = any(exhibit.withheld for exhibit in items)
@@ -156,9 +156,10 @@ def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | No
 
 def _entry(entry: LogEntry, *, hide: bool, texts: Texts) -> tuple[Cell, ...]:
     parameters = entry.parameters
-    if isinstance(parameters, Mapping):  # those of a broken entry may be any text
+    if isinstance(parameters, Mapping):  # the parameters of a broken entry may be any text
         shown_values = {
-            name: texts["withheld"] if hide and name in _TELLING else value for name, value in parameters.items()
+            name: texts["withheld"] if hide and name in _REVEALING_PARAMETERS else value
+            for name, value in parameters.items()
         }
         parameters = json.dumps(shown_values, ensure_ascii=False) if shown_values else ""
     return (

@@ -1,4 +1,4 @@
-"""The begin of a case report, for its reader: question, findings, conclusion and limits, and the lines to sign on."""
+"""The first pages of a case report: question, findings, conclusion, limits, and lines for signatures."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,11 +32,11 @@ from faceloupe.report.document.format import (
 from faceloupe.report.finding import finding_of, model_rates
 from faceloupe.types import Outcome
 
-_MOST_LISTED = 8  # items whose findings fit on the first two pages; of more, those are counted that the appendix lists
+_MOST_LISTED = 8  # items whose findings fit on the first two pages; more items are counted and listed in the appendix
 
 
 def blocks(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
-    """Yield the first pages."""
+    """Yield the blocks of the first pages."""
     yield Heading(1, texts["title"], "title")
     yield _about(case, texts)
     yield Heading(2, texts["question"], "question")
@@ -109,7 +109,7 @@ def _decision(item: Exhibit, texts: Texts) -> Cell:
 
 
 def _departs(item: Exhibit) -> bool:
-    """Whether the last decision is another outcome than the finding of the tool."""
+    """Return whether the last decision differs from the outcome of the tool."""
     decisions = item.item.decisions
     return bool(decisions) and item.report is not None and decisions[-1].outcome != item.report.outcome
 
@@ -122,7 +122,7 @@ def _sign_offs(item: Exhibit) -> list[SignOffRecord]:
 
 
 def _counts(items: Sequence[Exhibit], texts: Texts) -> Table:
-    """Count the items by what the tool found and what was decided last."""
+    """Count the items by the outcome of the tool and by the last decision."""
     tool = Counter(item.report.outcome for item in items if item.report)
     people = Counter(item.item.decisions[-1].outcome for item in items if item.item.decisions)
     rows: list[tuple[Cell, ...]] = [
@@ -167,7 +167,7 @@ def _limits(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Iterato
 
 
 def names_text(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> str:
-    """Return whether the names at decisions and signatures were checked, as a sentence."""
+    """Return a sentence that states whether the names at decisions and signatures were checked."""
     statements: list[DecisionRecord | SignOffRecord] = [*case.sign_offs]
     for item in items:
         statements += [*item.item.decisions, *item.item.sign_offs]
@@ -176,7 +176,7 @@ def names_text(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> str:
 
 
 def _signatures(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Table:
-    """Rows to sign on by hand: who is in charge or decided, and who signed off the case, or items as they stand."""
+    """Return rows to sign by hand: for the examiners, and for the reviewers of the case or of the items' decisions."""
     decisions = [decision for item in items for decision in item.item.decisions]
     examiners = dict.fromkeys(
         name for name in (case.case.examiner, *(decision.examiner for decision in decisions)) if name
@@ -190,7 +190,7 @@ def _signatures(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Tab
     people += [(texts["reviewer_of"].format(items=runs_of(numbers)), name) for name, numbers in signed.items()]
     if not case.sign_offs and not signed:
         people.append((texts["reviewer"], ""))
-    room = Text("\n\n")  # for a hand
+    room = Text("\n\n")  # space for handwriting
     rows = tuple((Text(role), Text(shown(name)), room, room) for role, name in people)
     heads = tuple(texts[key] for key in ("role", "person_name", "date", "signature"))
     return Table(texts["signatures"], heads, rows, (44, 42, 28, 60))

@@ -1,8 +1,9 @@
 """A case report as a PDF, A4: tagged for screen readers (PDF/UA-1) and fit for archives (PDF/A-3a), drawn by Typst.
 
-The fonts are embedded: DejaVu covers Latin, Greek, Cyrillic, Hebrew, Arabic and more, Noto Sans CJK Chinese, Japanese
-and Korean. A white square stands for a character that both lack. ``case.typ`` is the template. Words reach it as JSON
-alone, so that none of them is ever markup, and it is drawn in a private folder that has nothing else in it.
+The fonts are embedded: DejaVu covers Latin, Greek, Cyrillic, Hebrew, Arabic and more; Noto Sans CJK covers Chinese,
+Japanese and Korean. A white square replaces a character that is in neither font. The template is ``case.typ``. It reads
+all text from JSON, so that text is never interpreted as markup. It is drawn in a private folder that contains only the
+template and its data.
 """
 
 import json
@@ -19,7 +20,7 @@ from subprocess import Popen
 from typing import Any, BinaryIO
 
 from faceloupe.report.case_schema import CaseRecord
-from faceloupe.report.document import joined as joining
+from faceloupe.report.document import join_pdf
 from faceloupe.report.document import typeset as typesetting
 from faceloupe.report.document.blocks import Block, Heading, Picture, Table, Verdict
 from faceloupe.report.document.case import CaseDocument, Letterhead
@@ -30,16 +31,16 @@ from faceloupe.report.write import publish_file
 from faceloupe.system import temp
 from faceloupe.types import Progress
 
-MOST_ENTRIES = 200  # of the log; the rest is counted
-ITEMS_A_PART = 50  # a report of more items is drawn in parts
+MOST_ENTRIES = 200  # log entries that are shown; the rest is counted
+ITEMS_A_PART = 50  # a report with more items is drawn in parts
 _PDF = "part.pdf"
 _STANDARDS: tuple[typesetting.Standard, ...] = ("a-3a", "ua-1")
 _SANS = ("DejaVu Sans", "Noto Sans CJK SC")
 _SERIF = ("DejaVu Serif", *_SANS)
-_MADE = 0.6  # share of the work that is done when all pictures are made
-_LACKING = "\u25a1"  # a white square
-_MAY_BREAK = "\u200b"  # a space without width
-_LONGEST_WORD, _PIECE = 32, 16  # characters: longer words may be broken after so many
+_PICTURES_SHARE = 0.6  # share of the work done when all pictures are made
+_MISSING_GLYPH = "\u25a1"  # a white square
+_MAY_BREAK = "\u200b"  # a zero-width space
+_LONGEST_WORD, _PIECE = 32, 16  # characters: words longer than the first may break into pieces of the second
 _LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 
 
@@ -56,17 +57,17 @@ def write_pdf(
     """Draw a case record as a PDF; the same record always gives the same bytes.
 
     Args:
-        case: record of a case.
+        case: the record of a case.
         picture: SHA-256 of a PNG -> its bytes.
-        target: a path where there is no file yet, or a stream to write to.
-        letterhead: who issues the report.
-        language: of the fixed texts.
-        with_log: whether the first entries of the log are shown.
+        target: the path of a new file, or a stream to write to.
+        letterhead: the issuer of the report.
+        language: language of the fixed texts.
+        with_log: whether to show the first entries of the log.
         progress: called with the stage and the share done, 0..1.
 
     Raises:
         UsageError: there are no fixed texts in that language, or the file cannot be written.
-        EvidenceError: a picture is not the one that the record names.
+        EvidenceError: a picture does not match its hash in the record.
     """
     document = CaseDocument(case, picture, letterhead, language)
     with tempfile.TemporaryDirectory(prefix=temp.prefix("pdf")) as folder:
@@ -84,11 +85,11 @@ def _ignored(_stage: str, _share: float) -> None:
 
 
 class _Drawing:
-    """A report on its way from blocks to a file.
+    """The drawing of a report from its blocks to a file.
 
-    A long one is drawn in parts, each by a process of its own, and these are joined: to lay out all of it at once takes
-    some 2 MB of memory a page. How many pages there are is not known while the parts are drawn, so only the first page
-    states it.
+    A long report is drawn in parts, each in a separate process, and the parts are joined: laying out the whole report
+    at once takes about 2 MB of memory per page. The total number of pages is unknown while the parts are drawn, so only
+    the first page states it.
     """
 
     def __init__(self, document: CaseDocument, letterhead: Letterhead, most_entries: int, progress: Progress) -> None:
@@ -97,28 +98,28 @@ class _Drawing:
         self._created = _created(document.created_utc)
 
     def whole(self, folder: Path) -> Path:
-        """Draw all of it at once; the file of the PDF.
+        """Draw the whole report at once, and return the path of the PDF.
 
         Raises:
-            UsageError: it cannot be drawn.
+            UsageError: the report cannot be drawn.
         """
         blocks = self._document.blocks(most_entries=self._most_entries)
-        values = self._laid_out(_reported(blocks, self._document.items, self._progress), folder)
+        values = self._laid_out(_with_progress(blocks, self._document.items, self._progress), folder)
         _write_data(folder, values)
-        self._progress("Laying out pages", _MADE)
+        self._progress("Laying out pages", _PICTURES_SHARE)
         path = folder / _PDF
         path.write_bytes(typesetting.typeset(folder, self._created, _STANDARDS))
         self._progress("Laying out pages", 1.0)
         return path
 
     def in_parts(self, folder: Path) -> Path:
-        """Draw it in parts and join them; the file of the PDF.
+        """Draw the report in parts, join them, and return the path of the PDF.
 
-        While a part is drawn, the next one is laid out. The pages before the items are drawn twice: at first for their
-        number, and at last with the pages on which the items start.
+        While a part is drawn, the next one is laid out. The pages before the items are drawn twice: first to count
+        them, and at the end with the numbers of the pages on which the items start.
 
         Raises:
-            UsageError: it cannot be drawn.
+            UsageError: the report cannot be drawn.
         """
         document, total = self._document, self._document.items
         groups = [(begin, min(begin + ITEMS_A_PART, total)) for begin in range(0, total, ITEMS_A_PART)]
@@ -127,7 +128,7 @@ class _Drawing:
         opening = folder / "opening"
         front = self._laid_out(document.opening_blocks(), opening)
         typesetting.finish(self._started(opening, front, 1))
-        page, starts, paths = 1 + joining.places(opening / _PDF)[0], dict[str, int](), [opening / _PDF]
+        page, starts, paths = 1 + join_pdf.destinations(opening / _PDF)[0], dict[str, int](), [opening / _PDF]
         running: Popen[bytes] | None = None
         try:
             for number, (name, blocks) in enumerate(parts):
@@ -135,7 +136,7 @@ class _Drawing:
                 values = self._laid_out(blocks, folder / name)
                 if running is not None:
                     typesetting.finish(running)
-                    page = _counted(paths[-1], page, starts)
+                    page = _add_destinations(paths[-1], page, starts)
                 running = self._started(folder / name, values, page)
                 paths.append(folder / name / _PDF)
             if running is not None:
@@ -144,11 +145,11 @@ class _Drawing:
             if running is not None and running.poll() is None:
                 running.kill()
                 running.communicate()
-        pages = _counted(paths[-1], page, starts) - 1
+        pages = _add_destinations(paths[-1], page, starts) - 1
         self._progress("Joining parts", len(parts) / (len(parts) + 1))
         count = number_text(document.texts, pages, 0)
         typesetting.finish(self._started(opening, front, 1, starts, document.texts["pages_in_all"].format(count=count)))
-        joining.in_own_process(paths, folder / _PDF)
+        join_pdf.in_own_process(paths, folder / _PDF)
         self._progress("Joining parts", 1.0)
         return folder / _PDF
 
@@ -160,22 +161,22 @@ class _Drawing:
         pages: Mapping[str, int] | None = None,
         total: str = "",
     ) -> "Popen[bytes]":
-        """Start to draw a part, from its first page on.
+        """Start to draw a part in a separate process.
 
         Args:
-            folder: it is laid out in.
-            values: of its template.
-            first_page: number of its first page.
-            pages: those on which named places of other parts lie.
-            total: the number of all pages, in words.
+            folder: folder that contains the template and pictures of the part.
+            values: values of the template.
+            first_page: number of the first page of the part.
+            pages: named destination in another part -> page number.
+            total: sentence with the total number of pages.
         """
         _write_data(folder, values | {"part": {"first_page": first_page, "pages": pages or {}, "total": total}})
-        # Only the first part has the heading of level 1 that PDF/UA-1 asks for, and it marks the whole.
+        # Only the first part has the heading of level 1 that PDF/UA-1 requires, and its metadata marks the joined PDF.
         standards = _STANDARDS if first_page == 1 else _STANDARDS[:1]
         return typesetting.start(folder, self._created, standards, folder / _PDF)
 
     def _laid_out(self, blocks: Iterable[Block], folder: Path) -> dict[str, Any]:
-        """Lay template and pictures of blocks into a folder; the values of the template."""
+        """Write the template and the pictures of blocks to a folder, and return the values of the template."""
         folder.mkdir(exist_ok=True)
         document, letterhead, created, data = self._document, self._letterhead, self._created, _Data(folder)
         values = {
@@ -198,9 +199,9 @@ class _Drawing:
         return values
 
 
-def _counted(path: Path, first_page: int, starts: dict[str, int]) -> int:
-    """Note the pages of the named places of a part; the number of the page after it."""
-    count, named = joining.places(path)
+def _add_destinations(path: Path, first_page: int, starts: dict[str, int]) -> int:
+    """Add the pages of the named destinations of a part to ``starts``, and return the number of the next page."""
+    count, named = join_pdf.destinations(path)
     starts.update({name: first_page + page for name, page in named.items()})
     return first_page + count
 
@@ -210,15 +211,17 @@ def _write_data(folder: Path, values: dict[str, Any]) -> None:
 
 
 class _Data:
-    """Blocks as JSON values; their pictures become files of the folder."""
+    """Converter of blocks to JSON values, which writes their pictures to a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._pictures = folder, 0
 
     def plain(self, value: Any) -> Any:
-        """Return a value as JSON values."""
+        """Convert a value to JSON values."""
         if isinstance(value, str):
-            return _breakable("".join(letter if letter == "\n" or _has(letter) else _LACKING for letter in str(value)))
+            return _breakable(
+                "".join(letter if letter == "\n" or _font_has(letter) else _MISSING_GLYPH for letter in str(value))
+            )
         if isinstance(value, (tuple, list)):
             return [self.plain(entry) for entry in value]
         if not is_dataclass(value):
@@ -242,33 +245,33 @@ class _Data:
 
 
 def _breakable(text: str) -> str:
-    """Let long words, such as hashes, be broken."""
+    """Allow line breaks in long words, such as hashes."""
     return _LONG_WORD.sub(lambda word: _MAY_BREAK.join(re.findall(f".{{1,{_PIECE}}}", word[0])), text)
 
 
 def _created(utc: str) -> datetime:
-    """Return the time of the record to the second, in UTC: that of the report and not of the drawing."""
+    """Return the time of the record in UTC, to the second, so that it does not depend on the time of the drawing."""
     return datetime.fromisoformat(utc).astimezone(UTC).replace(microsecond=0)
 
 
-def _has(letter: str) -> bool:
+def _font_has(letter: str) -> bool:
     return ord(letter) in _characters()
 
 
 @cache
 def _characters() -> frozenset[int]:
-    """Return the characters that can be drawn."""
-    from fontTools.ttLib import TTCollection, TTFont  # here: only a PDF needs them
+    """Return the characters that the fonts can draw."""
+    from fontTools.ttLib import TTCollection, TTFont  # imported here because only a PDF needs them
 
     sans, cjk = typesetting.font_files()[0], typesetting.font_files()[-1]
     return frozenset(TTFont(sans).getBestCmap()) | frozenset(TTCollection(cjk).fonts[0].getBestCmap())
 
 
-def _reported(blocks: Iterator[Block], count: int, progress: Progress) -> Iterator[Block]:
-    """Yield the blocks of so many items, and report progress at each item."""
+def _with_progress(blocks: Iterator[Block], count: int, progress: Progress) -> Iterator[Block]:
+    """Yield the blocks of ``count`` items, and report progress at each item."""
     items = 0
     for block in blocks:
         if isinstance(block, Heading) and block.anchor == f"item-{items + 1}":
             items += 1
-            progress(f"Item {items} of {count}", _MADE * items / count)
+            progress(f"Item {items} of {count}", _PICTURES_SHARE * items / count)
         yield block

@@ -1,4 +1,4 @@
-"""Typst, called for one folder that holds a template and its data; also as a process of its own, for its memory."""
+"""Calls of Typst for a folder with a template and its data; also in a separate process, to free its memory."""
 
 import subprocess
 import sys
@@ -13,21 +13,21 @@ from faceloupe.errors import UsageError
 
 TEMPLATE = "case.typ"
 Standard = Literal["a-3a", "ua-1"]
-_LONGEST_S = 900.0  # that a part of a report may take
+_LONGEST_S = 900.0  # time limit for a part of a report
 
 
 def typeset(folder: Path, created: datetime, standards: Sequence[Standard]) -> bytes:
     """Draw the template of a folder as a PDF.
 
     Args:
-        folder: holds ``TEMPLATE`` and all that it reads.
-        created: time that the file states, UTC.
-        standards: that it is to keep, such as ``a-3a``.
+        folder: contains ``TEMPLATE`` and all files that it reads.
+        created: creation time stated in the PDF, UTC.
+        standards: standards that the PDF must follow, such as ``a-3a``.
 
     Raises:
-        UsageError: it cannot be drawn.
+        UsageError: the PDF cannot be drawn.
     """
-    import typst  # here: a large library, which only this function needs
+    import typst  # imported here: a large library that few functions need
 
     try:
         content: bytes = typst.compile(
@@ -39,7 +39,7 @@ def typeset(folder: Path, created: datetime, standards: Sequence[Standard]) -> b
 
 
 def start(folder: Path, created: datetime, standards: Sequence[Standard], target: Path) -> "subprocess.Popen[bytes]":
-    """Start a process that draws the template of a folder: what Typst needs of memory ends with it."""
+    """Start a process that draws the template of a folder; the memory of Typst is freed when it ends."""
     arguments = [str(folder), created.isoformat(), str(target), *standards]
     return subprocess.Popen(
         [sys.executable, "-m", __name__, *arguments], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -47,10 +47,10 @@ def start(folder: Path, created: datetime, standards: Sequence[Standard], target
 
 
 def finish(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for a process that was started.
+    """Wait for a process that ``start`` returned.
 
     Raises:
-        UsageError: it could not draw its part, or takes too long.
+        UsageError: the process could not draw its part, or took too long.
     """
     try:
         _, complaint = process.communicate(timeout=_LONGEST_S)
@@ -64,11 +64,11 @@ def finish(process: "subprocess.Popen[bytes]") -> None:
 
 @cache
 def _fonts() -> Any:
-    """Return the fonts that are used and no other, so that those of the machine never change a report.
+    """Return only the fonts that are used, so that the fonts of the machine never change a report.
 
     DejaVu comes with matplotlib.
     """
-    import typst  # here: see ``typeset``
+    import typst  # imported here: see ``typeset``
 
     folders = [path.parent for path in font_files()]
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=folders)
@@ -76,10 +76,10 @@ def _fonts() -> Any:
 
 @cache
 def font_files() -> list[Path]:
-    """Return the files of the fonts, the most used one first and the one for Chinese, Japanese and Korean last.
+    """Return the font files: the most used font first, the font for Chinese, Japanese and Korean last.
 
     Raises:
-        UsageError: they are not installed.
+        UsageError: the fonts are not installed.
     """
     folder = _package("matplotlib") / "mpl-data" / "fonts" / "ttf"
     names = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSansMono")
@@ -87,7 +87,7 @@ def font_files() -> list[Path]:
 
 
 def _package(name: str) -> Path:
-    """Return the folder of an installed package, which is not imported for it."""
+    """Return the folder of an installed package without importing it."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise UsageError(f"The fonts of {name} are missing; install the extra `report`.")

@@ -1,4 +1,4 @@
-"""What only a video has in a case report: its container, the timeline, and the tracks."""
+"""The parts of a case report that only a video has: container, timeline and tracks."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ from faceloupe.report.schema import PersonShots, PooledScore, Report, ScoreThres
 
 
 def identity(report: Report, texts: Texts) -> list[tuple[str, Cell]]:
-    """Facts of the container."""
+    """Return the rows with the facts of the container."""
     evidence, video = report.evidence, report.video
     if video is None:
         return []
@@ -39,7 +39,7 @@ def identity(report: Report, texts: Texts) -> list[tuple[str, Cell]]:
 
 
 def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> Iterator[Block]:
-    """Timeline, people, and below each person's tracks in a table and with filmstrip and strongest frame."""
+    """Yield the timeline, the people, the table of tracks, and each track with filmstrip and strongest frame."""
     people, thresholds = report.people_with_shots, report.model.thresholds
     tracks = [track for person in people for track in person.tracks]
     yield Heading(3, texts["timeline"], f"{exhibit.anchor}-timeline")

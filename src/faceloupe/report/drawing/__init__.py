@@ -1,1 +1,1 @@
-"""Pictures that reports and pages show: overlays, filmstrips, timelines."""
+"""Pictures for reports and pages: overlays, filmstrips and timelines."""

@@ -1,4 +1,4 @@
-"""A copy of an examined video with its findings drawn in: to show to people, not to be examined."""
+"""A copy of an examined video with its findings drawn in, for presentation and not for examination."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -29,12 +29,12 @@ from faceloupe.report.timeline import analyzed_span
 from faceloupe.report.write import publish_file
 from faceloupe.types import Cancel, FrameStage, Outcome, Progress
 
-LONGEST_SIDE = 1280  # pixels of the copied picture
-_FARTHEST = 4  # frames analyzed between two sightings, beyond which no box is drawn between them
-_STRIP, _STRIP_WORDS = 64, 22  # pixels: height of the strip below the picture, and of the line of words in it
+LONGEST_SIDE = 1280  # longer side of the copied picture, pixels
+_MAX_INTERPOLATED_GAP = 4  # analyzed frames from one sighting to the next, beyond which boxes are not interpolated
+_STRIP, _STRIP_WORDS = 64, 22  # pixels: height of the strip below the picture, and of its line of text
 _PAPER, _INK, _FAINT = "#202224", "#f0f0f0", "#7a7d80"
-# H.264 without frames that are stored out of order: their times would be shifted. Where FFmpeg was built without it,
-# JPEG pictures; MPEG-4 cannot hold all times exactly.
+# H.264 without B-frames, which are stored out of order and would shift the times. If FFmpeg was built without H.264,
+# Motion JPEG is used, because MPEG-4 cannot store all times exactly.
 _ENCODERS = {"libx264": {"preset": "veryfast", "crf": "20", "bf": "0"}, "mjpeg": {"qmin": "2", "qmax": "5"}}
 _PIXELS = {"libx264": "yuv420p", "mjpeg": "yuvj420p"}
 
@@ -44,11 +44,11 @@ class TrackBox:
     """A face in one of the frames that were analyzed.
 
     Attributes:
-        position: of the frame among those analyzed.
-        index: of the frame in the video.
-        time_s: of the frame, seconds.
+        position: position of the frame among the analyzed frames.
+        index: index of the frame in the video.
+        time_s: time of the frame, seconds.
         box: x0, y0, x1, y1, pixels of the frame.
-        score: of this frame alone, 0..1; None where it was not scored.
+        score: score of the face in this frame, 0..1; None if it was not scored.
     """
 
     position: int
@@ -59,7 +59,7 @@ class TrackBox:
 
 
 def track_boxes(report: Report) -> dict[int, list[TrackBox]]:
-    """Id of each track -> where it was seen, in order."""
+    """Return the boxes of each track by its id, in order of time."""
     seen: dict[int, list[TrackBox]] = {track.id: [] for track in report.tracks}
     for position, frame in enumerate(report.frames):
         for face in frame.faces:
@@ -67,13 +67,15 @@ def track_boxes(report: Report) -> dict[int, list[TrackBox]]:
     return seen
 
 
-def between(seen: list[TrackBox], index: int, time_s: float) -> TrackBox | None:
-    """Where the face of a track is in any frame: as seen, or on the straight way between two sightings.
+def box_at(seen: list[TrackBox], index: int, time_s: float) -> TrackBox | None:
+    """Return the box of a track in any frame, interpolated linearly between two sightings if necessary.
 
-    A track lies within one shot, so that this never leads across a cut. The score stays that of the last sighting.
+    A track lies within one shot, so that a box is never interpolated across a cut. The score is that of the last
+    sighting.
 
     Returns:
-        None before, after, and in gaps in which the face was missed in several frames that were analyzed.
+        The box; None before the first sighting, after the last one, and in gaps where the face was missed in several
+        analyzed frames.
     """
     following = bisect_right(seen, index, key=lambda box: box.index)
     if following == 0:
@@ -81,7 +83,7 @@ def between(seen: list[TrackBox], index: int, time_s: float) -> TrackBox | None:
     last = seen[following - 1]
     if last.index == index:
         return last
-    if following == len(seen) or seen[following].position - last.position > _FARTHEST:
+    if following == len(seen) or seen[following].position - last.position > _MAX_INTERPOLATED_GAP:
         return None
     coming = seen[following]
     way = min(max((time_s - last.time_s) / (coming.time_s - last.time_s), 0.0), 1.0)
@@ -101,22 +103,22 @@ def write_annotated(
 ) -> None:
     """Write an MP4 of the examined segment: every frame at its exact time, with the tracks and the score drawn in.
 
-    The picture is shrunk to ``LONGEST_SIDE``; below it stands a strip with the score of the track that decided. There
-    is no sound in the copy. Frames that cannot be decoded are left out.
+    The picture is shrunk to ``LONGEST_SIDE``. A strip below it shows the score of the decisive track. The copy has no
+    sound. Frames that cannot be decoded are left out.
 
     Args:
-        evidence_file: the very file that was examined.
-        report: of it.
-        path: of the copy; nothing is overwritten, and it is there whole or not at all.
-        settings: with the limits.
-        language: of the words that are drawn in.
+        evidence_file: the file that was examined.
+        report: the report of this file.
+        path: path of the copy, which is written completely or not at all; nothing is overwritten.
+        settings: settings with the limits.
+        language: language of the text in the picture.
         progress: called with the stage and the share done, 0..1.
-        cancel: asked before each frame; True stops the work.
+        cancel: called before each frame; True stops the work.
 
     Raises:
-        UsageError: the copy cannot be written, or there is such a file already.
-        EvidenceError: the video is not what it was.
-        Cancelled: ``cancel`` said so.
+        UsageError: the copy cannot be written, or the file already exists.
+        EvidenceError: the video has changed.
+        Cancelled: ``cancel`` returned True.
     """
 
     def watched(frames: Iterable[DecodedFrame], count: int) -> Iterator[DecodedFrame]:
@@ -139,34 +141,34 @@ def write_annotated(
                 frame.pts, frame.time_base = int(decoded_frame.time / time_base), time_base
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-            evidence_file.refuse_changed(source)
+            evidence_file.check_unchanged(source)
 
     with evidence_file.open() as source, IsolatedVideo(evidence_file, source, settings=settings) as video:
         publish_file(fill, path)
 
 
 def _examined(video: IsolatedVideo, report: Report) -> range:
-    """Return the indices of the frames of the segment that was analyzed."""
+    """Return the indices of the frames of the analyzed segment."""
     if report.segment is None:
         return range(video.count)
     return range(video.index_at(report.segment.start_s), video.index_at(report.segment.end_s) + 1)
 
 
 def _stream(container: OutputContainer, video: IsolatedVideo, indices: range) -> tuple[VideoStream, Fraction]:
-    """Return the stream that is written, and a unit in which the time of every frame is a whole number."""
+    """Return the output stream, and a time base in which the time of every frame is a whole number."""
     name = next(name for name in _ENCODERS if name in av.codecs_available)
     rate = (video.facts.frame_rate or Fraction(25)).limit_denominator(10_000)
     stream = container.add_stream(name, rate=rate, options=_ENCODERS[name])
-    assert isinstance(stream, VideoStream)  # both encoders are of videos
+    assert isinstance(stream, VideoStream)  # both are video encoders
     time_base = Fraction(1, lcm(*(video.time(index).denominator for index in indices)))
     stream.pix_fmt = _PIXELS[name]
     stream.codec_context.time_base = time_base
-    stream.codec_context.colorspace = Colorspace.ITU601  # what the conversion from RGB makes
+    stream.codec_context.colorspace = Colorspace.ITU601  # the color space that the conversion from RGB produces
     return stream, time_base
 
 
 class _Painter:
-    """Draws the findings into the frames of one video."""
+    """Painter of the findings into the frames of one video."""
 
     def __init__(self, report: Report, width: int, height: int, language: str) -> None:
         self._texts = texts_in(language)
@@ -186,17 +188,17 @@ class _Painter:
 
         Args:
             rgb: (H, W, 3) uint8.
-            index: of the frame.
-            time_s: of the frame, seconds.
+            index: index of the frame.
+            time_s: time of the frame, seconds.
 
         Returns:
-            (h, w, 3) uint8 of ``size``.
+            (h, w, 3) uint8; width and height are ``size``.
         """
         canvas = Image.new("RGB", self.size)
         canvas.paste(Image.fromarray(cv2.resize(rgb, self._picture, interpolation=cv2.INTER_AREA)))
         pen = ImageDraw.Draw(canvas)
         for track, outcome in self._tracks.items():
-            here = between(self._seen[track], index, time_s)
+            here = box_at(self._seen[track], index, time_s)
             if here is not None:
                 self._box(pen, track, outcome, here)
         top = self._picture[1]
@@ -235,7 +237,7 @@ class _Painter:
         return 8 + (time_s - begin) / max(end - begin, 1e-9) * (self.size[0] - 16)
 
     def _empty_strip(self, report: Report) -> Image.Image:
-        """Return the strip without its playhead: thresholds and the scores of the track that decided."""
+        """Return the strip without its playhead: the thresholds and the scores of the decisive track."""
         strip = Image.new("RGB", (self.size[0], _STRIP), _PAPER)
         pen = ImageDraw.Draw(strip)
         height = _STRIP - _STRIP_WORDS - 8

@@ -11,25 +11,25 @@ from faceloupe.report.drawing.overlays import COLORS
 from faceloupe.report.numerals import decimal
 from faceloupe.scoring.decision import ScoreBounds, of_frame
 
-_MOST = 14  # pictures in a strip
-_SIDE, _BORDER, _GAP, _WORDS = 64, 4, 3, 36  # pixels; the last is the room for two lines of words
-_INK = "#808080"  # read on white and on black
+_MOST = 14  # greatest number of pictures in a strip
+_SIDE, _BORDER, _GAP, _WORDS = 64, 4, 3, 36  # pixels; the last is the height of two lines of text
+_INK = "#808080"  # readable on white and on black
 
 
 def chosen_observations(track: TrackFinding, most: int = _MOST) -> list[FaceObservation]:
-    """Return observations that are spread evenly over a track, with the first and the last."""
+    """Return observations that are evenly spread over a track, including the first and the last."""
     count = len(track.observations)
     places = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     return [track.observations[position] for position in places]
 
 
 def filmstrip(track: TrackFinding, thresholds: ScoreBounds, language: str = "en") -> np.ndarray:
-    """Draw the strip of a track: pictures framed in the color of what their own score would be called.
+    """Draw the filmstrip of a track: each picture is framed in the color of the outcome for its own score.
 
     Args:
-        track: of the analysis.
-        thresholds: of the model that scored, from its record or the report.
-        language: whose decimal marks the numbers have.
+        track: a track of the analysis.
+        thresholds: thresholds of the model that scored, from its record or the report.
+        language: language whose decimal mark is used.
 
     Returns:
         (h, w, 4) uint8 RGBA, transparent around the pictures.

@@ -1,4 +1,4 @@
-"""The shapes of the five outcomes as drawings: the fonts that pictures are lettered with do not hold them."""
+"""Drawings of the shapes of the five outcomes, which the font for text in pictures does not have."""
 
 from PIL import ImageDraw
 
@@ -6,14 +6,14 @@ from faceloupe.types import Outcome
 
 
 def draw(pen: ImageDraw.ImageDraw, outcome: Outcome, center: tuple[float, float], radius: float, ink: str) -> None:
-    """Draw the shape of an outcome, see ``figures.SHAPES``.
+    """Draw the shape of an outcome, see ``overlays.SHAPES``.
 
     Args:
-        pen: of the picture.
-        outcome: whose shape.
-        center: x and y, pixels.
-        radius: half of its width, pixels.
-        ink: color.
+        pen: pen of the picture.
+        outcome: the outcome.
+        center: x and y of the center, pixels.
+        radius: half of the width of the shape, pixels.
+        ink: color of the shape.
     """
     x, y = center
     around = (x - radius, y - radius, x + radius, y + radius)

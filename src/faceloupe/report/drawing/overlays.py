@@ -10,7 +10,7 @@ from faceloupe.report.document.locales import texts_in
 from faceloupe.report.numerals import decimal
 from faceloupe.types import Box, Outcome
 
-# Okabe and Ito (2008): told apart by color-blind eyes.
+# Okabe and Ito (2008): distinguishable for color-blind people.
 COLORS: dict[Outcome, str] = {
     Outcome.MANIPULATED: "#D55E00",
     Outcome.AUTHENTIC: "#009E73",
@@ -18,7 +18,7 @@ COLORS: dict[Outcome, str] = {
     Outcome.NOT_APPLICABLE: "#8A8A8A",
     Outcome.ERROR: "#8A8A8A",
 }
-# The same five as shapes, for print and for eyes that see no color.
+# Shapes of the five outcomes, for print and for people who do not see color.
 SHAPES: dict[Outcome, str] = {
     Outcome.MANIPULATED: "■",
     Outcome.AUTHENTIC: "●",
@@ -26,13 +26,13 @@ SHAPES: dict[Outcome, str] = {
     Outcome.NOT_APPLICABLE: "○",
     Outcome.ERROR: "✕",
 }
-SURROUNDINGS, SURROUNDINGS_PX = 2.4, 260  # side of the square around a face: in boxes, and as it is drawn
-_BEYOND = 128  # gray level where the picture ends
+SURROUNDINGS, SURROUNDINGS_PX = 2.4, 260  # side of the square around a face: in box sides, and in drawn pixels
+_OUTSIDE_GRAY = 128  # gray level outside the picture
 _WORDS = {Outcome.NOT_APPLICABLE: "not applicable"}
 
 
 def outcome_words(outcome: Outcome) -> str:
-    """Return the outcome as it is shown to people."""
+    """Return an outcome in the words that are shown to people."""
     return _WORDS.get(outcome, outcome.value)
 
 
@@ -40,8 +40,8 @@ def boxes(canvas: Canvas, faces: tuple[FaceFinding, ...], *, chosen: int | None 
     """Draw the numbered boxes of all faces, colored by outcome.
 
     Args:
-        canvas: of the picture that they were found in.
-        faces: the findings, whose boxes are in pixels of the picture.
+        canvas: canvas of the picture that the faces were found in.
+        faces: the findings, with boxes in pixels of the picture.
         chosen: id of the face to draw with a thicker line.
 
     Returns:
@@ -74,7 +74,7 @@ def _draw_boxes(drawn: np.ndarray, scale: float, faces: tuple[FaceFinding, ...],
 
 
 def color_map(share: np.ndarray) -> np.ndarray:
-    """Colors of values 0..1 (clipped): the perceptually even sequential map "inferno", uint8 RGB."""
+    """Return the colors of values 0..1 (clipped) in "inferno", a perceptually uniform sequential map, uint8 RGB."""
     levels = (np.clip(share, 0.0, 1.0) * 255).round().astype(np.uint8)
     colors = cv2.cvtColor(cv2.applyColorMap(levels.reshape(-1, 1), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     return np.asarray(colors).reshape(*levels.shape, 3)
@@ -124,20 +124,20 @@ def surroundings(
     boxes_wide: float = SURROUNDINGS,
     shown_px: int = SURROUNDINGS_PX,
 ) -> np.ndarray:
-    """Cut a face out of the source picture with what lies around it, and lay its heatmap over it.
+    """Cut a face and its surroundings out of the source picture, and lay its heatmap over it.
 
-    What a model scores can be the whole picture: this tells the faces of a group apart.
+    The crop that a model scores can be the whole picture; this square shows which face of a group is meant.
 
     Args:
-        canvas: of the picture that the face was found in.
+        canvas: canvas of the picture that the face was found in.
         face: the finding.
         maximum: upper end of the scale, from the model record.
-        opacity: of the heatmap, 0..1; 0 for the face alone.
-        boxes_wide: side of the square, in longer sides of the box.
+        opacity: opacity of the heatmap, 0..1; 0 for no heatmap.
+        boxes_wide: side of the square, in units of the longer side of the box.
         shown_px: S, side of the result.
 
     Returns:
-        (S, S, 3) uint8, with gray where the picture ends.
+        (S, S, 3) uint8, gray outside the picture.
     """
     x0, y0, x1, y1 = (value * canvas.scale for value in face.box.corners)
     side = max(1, round(boxes_wide * max(x1 - x0, y1 - y0)))
@@ -147,14 +147,14 @@ def surroundings(
     part = canvas.rgb[inside]
     if opacity and face.heatmap is not None:
         part = blend(part, _heatmap_over(canvas, (face,))[inside], maximum, opacity)
-    square = np.full((side, side, 3), _BEYOND, np.uint8)
+    square = np.full((side, side, 3), _OUTSIDE_GRAY, np.uint8)
     square[inside[0].start - top : inside[0].stop - top, inside[1].start - left : inside[1].stop - left] = part
     interpolation = cv2.INTER_AREA if side > shown_px else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(square, (shown_px, shown_px), interpolation=interpolation))
 
 
 def _heatmap_over(canvas: Canvas, faces: tuple[FaceFinding, ...]) -> np.ndarray:
-    """Return the heatmaps of faces as they lie in the picture: (h, w) float32, logits per cell."""
+    """Return the heatmaps of faces at their position in the picture: (h, w) float32, logits per cell."""
     drawn, scale = canvas.rgb, canvas.scale
     heatmap: np.ndarray = np.zeros(drawn.shape[:2], np.float32)
     for face in faces:
@@ -176,11 +176,12 @@ def _heatmap_over(canvas: Canvas, faces: tuple[FaceFinding, ...]) -> np.ndarray:
 def _turned_back(
     heatmap: np.ndarray, bounds: Box, turned_deg: float, scale: float, shape: tuple[int, int]
 ) -> np.ndarray:
-    """Return the heatmap of a face that was turned upright, as it lies in the picture: of that shape, float32."""
+    """Rotate the heatmap of a face that was turned upright back to its position in the picture: ``shape``, float32."""
     angle = np.radians(-turned_deg)
     cosine, sine = float(np.cos(angle)), float(np.sin(angle))
     cells = heatmap.shape[0]
-    step = scale * bounds.width / (abs(cosine) + abs(sine)) / cells  # of a cell, pixels: the box bounds a turned square
+    # Side of a cell, pixels. The box encloses a rotated square.
+    step = scale * bounds.width / (abs(cosine) + abs(sine)) / cells
     turn = step * np.array([[cosine, -sine], [sine, cosine]])
     middle = scale * np.array([bounds.x0 + bounds.x1, bounds.y0 + bounds.y1]) / 2 - 0.5
     matrix = np.column_stack([turn, middle - turn @ np.full(2, (cells - 1) / 2)])
@@ -190,7 +191,7 @@ def _turned_back(
 def scale_bar(maximum: float, width: int, opacity: float, language: str = "en") -> np.ndarray:
     """Return the printed color scale from 0 to ``maximum`` with its numbers: (h, width, 3) uint8 on white.
 
-    The colors are those that a heatmap of that opacity has on mid gray.
+    The colors are those of a heatmap with that opacity on mid gray.
 
     Raises:
         UsageError: there are no texts in that language.
@@ -212,7 +213,7 @@ def scale_bar(maximum: float, width: int, opacity: float, language: str = "en") 
 
 
 def with_scale(picture: np.ndarray, maximum: float, opacity: float, language: str = "en") -> np.ndarray:
-    """Set the color scale of a heatmap of that opacity under a picture, on white; see ``scale_bar``."""
+    """Add the color scale of a heatmap with that opacity below a picture, on white; see ``scale_bar``."""
     width = max(picture.shape[1], 260)
     bar = scale_bar(maximum, width, opacity, language)
     canvas = np.full((picture.shape[0] + bar.shape[0], width, 3), 255, np.uint8)

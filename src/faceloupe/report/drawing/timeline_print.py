@@ -1,4 +1,4 @@
-"""The timeline of a video for print: drawn from its report alone, and readable without color."""
+"""The timeline of a video for print, drawn only from its report and readable without color."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH, _LANE, _AROUND, _DPI = 6.85, 0.95, 0.95, 200  # inches, inches, inches, dots per inch
-_MOST_LANES = 7  # that go on one page
+_MOST_LANES = 7  # lanes that fit on one page
 _INK, _FAINT = "#222222", "#666666"
 _HATCHES = {GapKind.UNSCORED: "////", GapKind.UNREAD: "xxxx", GapKind.OUTSIDE: "...."}
-_ROOM = 0.04  # numbers of tracks closer than this share of the width would run into each other
+_MIN_LABEL_SPACING = 0.04  # numbers of tracks closer than this share of the width would overlap
 
 Texts = Mapping[str, str]
 
 
 def timelines(report: Report, texts: Texts) -> Iterator[bytes]:
-    """PNGs of the timeline, as many as its lanes need.
+    """Yield the timeline as PNGs, as many as its lanes need.
 
     Args:
-        report: of a video.
-        texts: the fixed texts, see ``texts``.
+        report: the report of a video.
+        texts: the fixed texts, see ``document.locales``.
     """
     people = report.people
     for first in range(0, max(1, len(people)), _MOST_LANES):
@@ -57,7 +57,7 @@ def _drawn(report: Report, people: Sequence[PersonInfo], texts: Texts) -> bytes:
 
 
 def _frame(axes: "Axes", report: Report, name: str, texts: Texts) -> None:
-    """Draw what all lanes share: scale, thresholds and cuts."""
+    """Draw the elements that all lanes share: scale, thresholds and cuts."""
     axes.set(xlim=(0.0, length_s(report)), ylim=(-0.05, 1.05), yticks=(0.0, 0.5, 1.0))
     axes.tick_params(labelsize=7)
     axes.set_ylabel(name, fontsize=8)
@@ -97,7 +97,7 @@ def _lane(axes: "Axes", report: Report, person: PersonInfo) -> None:
             times, scores = [point.time_s for point in line], [point.score for point in line if point.score is not None]
             axes.plot(times, scores, color=color, linewidth=0.9, marker="o", markersize=2.6, markeredgewidth=0.0)
         label_at = track.first_s / length_s(report)
-        if label_at - last_label >= _ROOM or last_label < 0:
+        if label_at - last_label >= _MIN_LABEL_SPACING or last_label < 0:
             _label(axes, f"{track.id} {SHAPES[track.outcome]}", track.first_s)
             last_label = label_at
 
@@ -109,8 +109,8 @@ def _label(axes: "Axes", label: str, time_s: float) -> None:
 
 
 def _legend(figure: "Figure", report: Report, people: Sequence[PersonInfo], texts: Texts) -> None:
-    """Words for the marks that are used."""
-    from matplotlib.lines import Line2D  # here: matplotlib comes with an extra and is slow to import
+    """Draw a legend for the marks that are used."""
+    from matplotlib.lines import Line2D  # imported here: matplotlib comes with an extra and is slow to import
     from matplotlib.patches import Patch
 
     track_ids = {track_id for person in people for track_id in person.tracks}

@@ -1,1 +1,1 @@
-"""The login that stands around the whole server."""
+"""The login that protects the whole server."""

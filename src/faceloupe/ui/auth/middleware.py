@@ -1,6 +1,6 @@
-"""Layers around the whole server (ASGI 3): pages, uploads, downloads and the pages' connections alike.
+"""ASGI 3 middleware for the whole server: pages, uploads, downloads and WebSocket connections.
 
-With a password, ``AuthMiddleware``; without one, ``HostCheck``.
+A server with a password uses ``AuthMiddleware``. A server without one uses ``HostCheck``, unless it is a public demo.
 """
 
 import asyncio
@@ -17,23 +17,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faceloupe.errors import UsageError
 from faceloupe.ui.auth.password import LONGEST, PasswordHash, RateLimiter, SessionTokens
-from faceloupe.ui.language import accepted, later, translator
+from faceloupe.ui.language import accepted, mark_for_translation, translator
 from faceloupe.web.hosts import is_address_or_localhost
 
 _LOG = logging.getLogger(__name__)
-_HEALTH = "/_stcore/health"  # says that the server runs, and nothing else
+_HEALTH = "/_stcore/health"  # reports only that the server runs
 _COOKIE = "faceloupe-door"
 _LONGEST_FORM = 4096  # bytes; the longest password as a form takes 3,081
-_FORM_S = 10.0  # that its end is waited for
+_FORM_S = 10.0  # seconds in which a whole form must arrive
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _FOREIGN = (
     "Without a password, FaceLoupe answers only to localhost and to IP addresses; to use another host name, "
     "set FACELOUPE_PASSWORD_HASH.\n"
 )
 _TEXTS = (
-    later("This workstation is shared. Enter its password to open the workbench."),
-    later("Password"),
-    later("Open"),
+    mark_for_translation("This workstation is shared. Enter its password to open the workbench."),
+    mark_for_translation("Password"),
+    mark_for_translation("Open"),
 )
 _REFUSAL = {"type": "websocket.close", "code": 1008}
 _GUARDS = {
@@ -46,90 +46,90 @@ _GUARDS = {
 
 
 class Authenticator:
-    """Who may pass: whoever shows the cookie that the right password was answered with.
+    """The password check, and the tokens of sessions that passed it; browsers send the token in a cookie.
 
     Attributes:
-        stands: whether a server is behind it, so that nobody comes in around it.
+        is_installed: whether an ``AuthMiddleware`` uses this authenticator, so that no request can bypass it.
     """
 
     def __init__(self, expected: PasswordHash) -> None:
-        """Admit nobody yet.
+        """Start with no admitted sessions.
 
         Args:
             expected: hash of the password.
         """
         self._gate, self._admissions = RateLimiter(expected), SessionTokens()
-        self.stands = False
+        self.is_installed = False
 
     def admit(self, password: str) -> str | None:
-        """Return a token for the cookie; None where that is not the password.
+        """Return a new token for the cookie, or None if the password is wrong.
 
         Raises:
-            UsageError: too many wrong guesses; it says for how long no further one is heard.
+            UsageError: there were too many wrong guesses; the message states how long to wait.
         """
         return self._admissions.admit() if self._gate.admits(password) else None
 
-    def lets_in(self, cookies: Mapping[str, str]) -> bool:
-        """Whether one of the cookies is that of a session that is let in."""
+    def is_admitted(self, cookies: Mapping[str, str]) -> bool:
+        """Return whether one of the cookies holds a valid token."""
         return any(self._admissions.holds(token) for token in _tokens(cookies))
 
     def lock(self, cookies: Mapping[str, str]) -> None:
-        """Have the password asked for again in the browser that shows these cookies."""
+        """Revoke the tokens in these cookies, so that their browser must enter the password again."""
         for token in _tokens(cookies):
             self._admissions.revoke(token)
 
 
 class AuthMiddleware:
-    """Answers, in the server's place, everyone who has not given the password."""
+    """Middleware that passes requests of admitted sessions to the server, and asks all others for the password."""
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         """Wrap the server.
 
         Args:
             app: the server.
-            authenticator: who may pass.
+            authenticator: checks passwords and tokens.
         """
         self._app, self._authenticator = app, authenticator
-        authenticator.stands = True
+        authenticator.is_installed = True
         loader = PackageLoader("faceloupe", "ui/auth")
         templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
         self._page = templates.get_template("login.html.j2")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it."""
+        """Pass a request to the server, or answer it here."""
         if _needs_no_password(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._connect(scope, receive, send)
         else:
             request = Request(scope, receive)
-            inside = self._authenticator.lets_in(request.cookies)
+            inside = self._authenticator.is_admitted(request.cookies)
             if inside and not _is_form(request):
                 await self._app(scope, receive, send)
                 return
-            # The form of a tab that was open before another one gave the password leads on.
-            answer = _onward(request) if inside else await self._answer(request)
+            # Another tab may have logged in while this one still showed the form: redirect it to its page.
+            answer = _redirect_to_page(request) if inside else await self._answer(request)
             await answer(scope, receive, send)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a page's connection on; it ends at the first message after the session was locked."""
+        """Pass a WebSocket connection to the server; close it at the first message after the session was locked."""
         cookies, ended = HTTPConnection(scope).cookies, False
 
-        async def hear() -> Message:
+        async def guarded_receive() -> Message:
             nonlocal ended
             message = await receive()
-            if message["type"] != "websocket.receive" or self._authenticator.lets_in(cookies):
+            if message["type"] != "websocket.receive" or self._authenticator.is_admitted(cookies):
                 return message
             ended = True
             await send(_REFUSAL)
             return {"type": "websocket.disconnect", "code": _REFUSAL["code"]}
 
-        async def tell(message: Message) -> None:
-            if not ended:  # what is under way may not know yet
+        async def guarded_send(message: Message) -> None:
+            if not ended:  # the server may still send after the connection was closed
                 await send(message)
 
-        if self._authenticator.lets_in(cookies):
-            await self._app(scope, hear, tell)
+        if self._authenticator.is_admitted(cookies):
+            await self._app(scope, guarded_receive, guarded_send)
         else:
             await send(_REFUSAL)
 
@@ -148,8 +148,8 @@ class AuthMiddleware:
             return self._ask(request, str(problem))
         if token is None:
             _LOG.warning("Wrong password from %s", request.client.host if request.client else "somewhere")
-            return self._ask(request, later("The password is wrong."))
-        answer = _onward(request)
+            return self._ask(request, mark_for_translation("The password is wrong."))
+        answer = _redirect_to_page(request)
         encrypted = request.url.scheme == "https"
         answer.set_cookie(_name(request), token, httponly=True, samesite="lax", secure=encrypted)
         return answer
@@ -162,10 +162,11 @@ class AuthMiddleware:
 
 
 class HostCheck:
-    """Answers only where it is called by an address or localhost.
+    """Middleware that refuses requests whose host is neither localhost nor an IP address.
 
-    A stranger's web page can have its own name lead here (DNS rebinding), and would then be taken for one of the
-    server's; with a password it would lack the cookie, which belongs to the other name.
+    It prevents DNS rebinding: a foreign web page can point its own host name at this server, and the browser then
+    treats both as the same origin. A server with a password needs no such check, because the browser does not send the
+    cookie to the foreign host name.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -177,7 +178,7 @@ class HostCheck:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Pass a request to the server, or refuse it."""
         if scope["type"] not in ("http", "websocket") or is_address_or_localhost(
             HTTPConnection(scope).headers.get("host", "")
         ):
@@ -190,7 +191,7 @@ class HostCheck:
 
 
 def _needs_no_password(scope: Scope) -> bool:
-    return scope["type"] not in ("http", "websocket") or scope["path"] == _HEALTH  # the former: start and end
+    return scope["type"] not in ("http", "websocket") or scope["path"] == _HEALTH  # other types: start and stop
 
 
 def _is_form(request: Request) -> bool:
@@ -199,10 +200,10 @@ def _is_form(request: Request) -> bool:
 
 
 async def _password(request: Request) -> str:
-    """Return the field of the form; empty where it is missing.
+    """Return the password field of the form, or an empty string if it is missing.
 
     Raises:
-        UsageError: it is longer than any form.
+        UsageError: the form is too long.
     """
     form = b""
     async for piece in request.stream():
@@ -212,15 +213,18 @@ async def _password(request: Request) -> str:
     return parse_qs(form.decode(errors="replace"), keep_blank_values=True).get("password", [""])[0]
 
 
-def _onward(request: Request) -> Response:
-    """To the page that was asked for, and never to another server: a path of two slashes would name one."""
+def _redirect_to_page(request: Request) -> Response:
+    """Return a redirect to the requested page.
+
+    The path starts with exactly one slash, because a path that starts with two would name another server.
+    """
     query = request.scope["query_string"].decode("latin-1")
     path = quote("/" + request.scope["path"].lstrip("/\\")) + (f"?{query}" if query else "")
     return RedirectResponse(path, HTTPStatus.SEE_OTHER, headers=_GUARDS)
 
 
 def _name(request: Request) -> str:
-    """Name of the cookie: browsers keep one set of cookies for all ports of a machine."""
+    """Return the name of the cookie, with the port, because browsers share cookies between all ports of a host."""
     return f"{_COOKIE}-{request.url.port or ''}"
 
 

@@ -1,4 +1,4 @@
-"""The password of a shared workstation: a salted hash, compared in constant time, guessed slowly; and who gave it."""
+"""The password of a shared workstation: a salted hash, a limit on the rate of guesses, and session tokens."""
 
 import base64
 import binascii
@@ -15,22 +15,22 @@ from dataclasses import dataclass, field
 from faceloupe.errors import UsageError
 
 SHORTEST, LONGEST = 8, 256  # characters
-_N, _R, _P = 2**15, 8, 1  # cost of scrypt: 32 MiB and about a tenth of a second a guess (RFC 7914)
+_N, _R, _P = 2**15, 8, 1  # cost of scrypt: 32 MiB and about a tenth of a second per guess (RFC 7914)
 _MOST_MEMORY = 128 * 1024 * 1024
 _FREE_GUESSES, _DOUBLINGS, _LONGEST_WAIT_S = 3, 10, 60.0
-_ADMITTED_S = 12 * 3600.0  # that a visitor is not asked again: a working day
+_ADMITTED_S = 12 * 3600.0  # lifetime of a token: a working day
 _MOST_ADMITTED = 1000  # tokens
 _FORM = "scrypt$n$r$p$salt$hash, as `faceloupe password` prints it"
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordHash:
-    """A hash that a password can be held against, and that does not tell it.
+    """A salted scrypt hash of a password.
 
     Attributes:
         cost: n, r and p of scrypt.
         salt: random bytes.
-        digest: what scrypt makes of password and salt.
+        digest: result of scrypt for the password and the salt, 32 bytes.
     """
 
     cost: tuple[int, int, int]
@@ -42,7 +42,7 @@ class PasswordHash:
         """Hash a new password.
 
         Raises:
-            UsageError: it is too short or too long.
+            UsageError: the password is too short or too long.
         """
         if not SHORTEST <= len(password) <= LONGEST:
             raise UsageError(f"The password has {len(password)} characters; it must have {SHORTEST} to {LONGEST}.")
@@ -51,10 +51,10 @@ class PasswordHash:
 
     @classmethod
     def parse(cls, text: str) -> "PasswordHash":
-        """Read what ``str`` wrote.
+        """Parse a hash in the format that ``str`` writes.
 
         Raises:
-            UsageError: it is something else, such as the password itself; the text is not repeated.
+            UsageError: the text is not a valid hash. The message does not repeat it, as it may be the password itself.
         """
         try:
             kind, n, r, p, salt, digest = text.strip().split("$")
@@ -69,15 +69,15 @@ class PasswordHash:
     def __str__(self) -> str:
         return "$".join(["scrypt", *map(str, self.cost), _text(self.salt), _text(self.digest)])
 
-    def fits(self, password: str) -> bool:
-        """Whether it is the hash of that password; takes equally long either way."""
+    def matches(self, password: str) -> bool:
+        """Return whether the password matches the hash; the comparison takes constant time."""
         return hmac.compare_digest(_scrypt(password, self.cost, self.salt), self.digest)
 
 
 class RateLimiter:
-    """Lets in who knows the password. After three wrong guesses each further one costs everyone a longer wait.
+    """Password check with a wait after three wrong guesses, which grows with each further one up to a minute.
 
-    The wait is the server's, not a visitor's: who opens a hundred sessions guesses no faster.
+    The wait applies to the whole server, so opening many sessions does not speed up guessing.
     """
 
     def __init__(self, expected: PasswordHash, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,23 +85,23 @@ class RateLimiter:
 
         Args:
             expected: hash of the password.
-            clock: seconds, steady.
+            clock: returns monotonic time in seconds.
         """
         self._expected, self._clock = expected, clock
         self._lock = threading.Lock()  # one guess at a time: scrypt takes memory on purpose
         self._wrong, self._closed_until = 0, 0.0
 
     def admits(self, password: str) -> bool:
-        """Whether that is the password.
+        """Return whether the password is right.
 
         Raises:
-            UsageError: too many wrong guesses; it says for how long no further one is heard.
+            UsageError: there were too many wrong guesses; the message states how long to wait.
         """
         with self._lock:
             left = self._closed_until - self._clock()
             if left > 0:
                 raise UsageError(f"Too many wrong passwords; try again in {left:.0f} s.")
-            if self._expected.fits(password):
+            if self._expected.matches(password):
                 self._wrong = 0
                 return True
             self._wrong += 1
@@ -112,19 +112,19 @@ class RateLimiter:
 
 
 class SessionTokens:
-    """Who has given the password: random tokens, each good for some hours, known here by their hashes alone."""
+    """Random tokens of admitted sessions, each valid for 12 hours; only their hashes are stored."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start without a token.
+        """Start without tokens.
 
         Args:
-            clock: seconds, steady.
+            clock: returns monotonic time in seconds.
         """
         self._clock, self._lock = clock, threading.Lock()
-        self._until: dict[bytes, float] = {}  # hash of a token -> reading of the clock when it ends
+        self._until: dict[bytes, float] = {}  # hash of a token -> clock time when it expires
 
     def admit(self) -> str:
-        """Return a new token; the oldest are forgotten where there are too many."""
+        """Return a new token; drop expired tokens, and the oldest ones if there are too many."""
         token = secrets.token_urlsafe(32)
         with self._lock:
             now = self._clock()
@@ -134,16 +134,16 @@ class SessionTokens:
         return token
 
     def holds(self, token: str) -> bool:
-        """Whether a token was given out here, and is neither over nor revoked."""
+        """Return whether a token was issued here and has neither expired nor been revoked."""
         return self.seconds_left(token) > 0.0
 
     def seconds_left(self, token: str) -> float:
-        """Return for how long a token still holds; 0 where it does not."""
+        """Return the remaining lifetime of a token in seconds; 0 if it is not valid."""
         with self._lock:
             return max(0.0, self._until.get(_known_as(token), -math.inf) - self._clock())
 
     def revoke(self, token: str) -> None:
-        """Let a token open nothing any more."""
+        """Revoke a token; an unknown token is ignored."""
         with self._lock:
             self._until.pop(_known_as(token), None)
 

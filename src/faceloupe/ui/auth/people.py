@@ -1,4 +1,4 @@
-"""Examiners with a password of their own, where more than one uses the server; kept in one file of the data folder."""
+"""Examiners with individual passwords on a shared server; they are stored in one file of the data folder."""
 
 import threading
 import time
@@ -16,10 +16,10 @@ _FILE = "people.json"
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is kept of a person.
+    """An examiner with a password.
 
     Attributes:
-        name: as it stands in logs and reports.
+        name: as it appears in logs and reports.
         password_hash: see ``PasswordHash``.
     """
 
@@ -28,14 +28,14 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class People:
-    """The people of a data folder. Any process may change them; a running server sees it at once."""
+    """The examiners with a password in a data folder. A running server sees changes by other processes at once."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Name the data folder; it need not exist.
+        """Set the data folder.
 
         Args:
-            folder: the data folder.
-            clock: seconds, steady.
+            folder: the data folder; it need not exist.
+            clock: returns monotonic time in seconds.
         """
         self._file = RecordFile(folder / _FILE, msgspec.json.Decoder(tuple[Person, ...]), title="people")
         self._clock = clock
@@ -43,7 +43,7 @@ class People:
         self._limiters: dict[str, RateLimiter] = {}  # hash of a password -> its limiter
 
     def all(self) -> tuple[Person, ...]:
-        """Return everyone, by name; nobody where no passwords were given out.
+        """Return all people sorted by name; the tuple is empty if nobody has a password.
 
         Raises:
             UsageError: the file cannot be read or is damaged.
@@ -51,7 +51,7 @@ class People:
         return tuple(sorted(self._file.read(), key=lambda person: person_key(person.name)))
 
     def set_password(self, name: str, password: str) -> Person:
-        """Give a person a password, in place of the earlier one if there was any.
+        """Set the password of a person; an earlier password is replaced.
 
         Raises:
             UsageError: no name is given, the password is too short or too long, or the file cannot be written.
@@ -62,7 +62,7 @@ class People:
         return person
 
     def remove(self, name: str) -> None:
-        """Take a person's password away; what the person wrote stays.
+        """Remove a person's password; what the person entered in cases is kept.
 
         Raises:
             UsageError: there is no such person, or the file cannot be written.
@@ -74,10 +74,11 @@ class People:
             people[:] = others
 
     def check(self, name: str, password: str) -> str:
-        """Return the person's name as it is kept, where the password is that person's.
+        """Check a person's password, and return the person's name as it is stored.
 
         Raises:
-            UsageError: there is no such person, it is not the password, or there were too many wrong ones.
+            UsageError: there is no such person, the password is wrong, the stored hash is damaged, or there were too
+                many wrong guesses.
         """
         person = next((person for person in self.all() if person_key(person.name) == person_key(name)), None)
         if person is None:
@@ -102,7 +103,7 @@ def _others(people: Sequence[Person], name: str) -> list[Person]:
 
 
 class SignIns:
-    """Who signed in to this server: a token for each browser, good for some hours. Any thread may call it."""
+    """People who signed in to this server: one token per browser, valid for 12 hours. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._tokens, self._names = SessionTokens(), dict[str, str]()
@@ -117,16 +118,16 @@ class SignIns:
         return token
 
     def name_of(self, token: str) -> str:
-        """Return whose token that is; empty where it is nobody's, or over."""
+        """Return the name of the person whom a token belongs to; empty if the token is not valid."""
         with self._lock:
             return self._names.get(token, "") if self._tokens.holds(token) else ""
 
     def seconds_left(self, token: str) -> float:
-        """Return for how long a token still names its person; 0 where it does not."""
+        """Return the remaining lifetime of a token in seconds; 0 if it is not valid."""
         return self._tokens.seconds_left(token)
 
     def sign_out(self, token: str) -> None:
-        """Let a token stand for nobody any more."""
+        """Revoke a token."""
         self._tokens.revoke(token)
         with self._lock:
             self._names.pop(token, None)

@@ -1,4 +1,4 @@
-"""What pages know of the password gate: that it stands, that this session came through it, and how to lock it."""
+"""The password gate as pages use it: whether this session passed it, and a button to lock the session again."""
 
 from functools import cache
 
@@ -14,28 +14,28 @@ from faceloupe.ui.panels import plain
 
 @cache
 def authenticator() -> Authenticator | None:
-    """Return the authenticator of this server; None where it was given no password.
+    """Return the authenticator of this server, or None if no password is set.
 
     Raises:
-        UsageError: what it was given is no hash.
+        UsageError: the value of ``FACELOUPE_PASSWORD_HASH`` is not a valid hash.
     """
     text = password_hash()
     return Authenticator(PasswordHash.parse(text)) if text else None
 
 
 def passed() -> bool:
-    """Whether this session may see the pages; where not, it is said why.
+    """Return whether this session may see the pages; if not, show the reason.
 
-    The server lets nobody come so far without the password; who did may have locked the session since, or it is over.
+    The middleware has already checked the session, but it may have been locked or may have expired since.
     """
     try:
         keeper = authenticator()
-    except UsageError as problem:  # a gate that cannot work lets nobody in
+    except UsageError as problem:  # a gate that does not work lets nobody in
         st.error(plain(str(problem)), icon=":material/error:")
         return False
     if keeper is None:
         return True
-    if not keeper.stands:
+    if not keeper.is_installed:
         st.error(
             tr(
                 "FACELOUPE_PASSWORD_HASH is set, but this server was started without its password gate; "
@@ -44,7 +44,7 @@ def passed() -> bool:
             icon=":material/error:",
         )
         return False
-    if keeper.lets_in(st.context.cookies):
+    if keeper.is_admitted(st.context.cookies):
         st.sidebar.button(
             tr("Lock"),
             key="lock",

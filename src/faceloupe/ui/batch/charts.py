@@ -1,4 +1,4 @@
-"""Plotly figures of a batch; every number in them is a count of the table's rows."""
+"""Plotly figures of a batch; every number in them is counted from the rows of the table."""
 
 from typing import Any
 
@@ -13,17 +13,20 @@ from faceloupe.types import Outcome
 from faceloupe.ui.language import current, tr
 
 _BINS = 40
-_SHAPES = {  # told apart without color, too; authentic is plain
+_SHAPES = {  # patterns, so that outcomes differ without color too; authentic has none
     Outcome.MANIPULATED: "x",
     Outcome.INCONCLUSIVE: "/",
     Outcome.NOT_APPLICABLE: ".",
     Outcome.ERROR: "-",
 }
-_ROOM = 0.07  # share of the bar that a number needs
+_ROOM = 0.07  # share of the bar that a number needs to fit
 
 
 def counts_bar(results: BatchResults) -> go.Figure:
-    """All rows as one stacked bar, a part for each outcome; a click on a part can filter by its ``customdata``."""
+    """Return all rows as one stacked bar, one part per outcome.
+
+    The ``customdata`` of a part is its outcome, so that a click can filter the table.
+    """
     figure, total = go.Figure(), max(len(results.rows), 1)
     for outcome, count in results.counts.items():
         if not count:
@@ -66,7 +69,7 @@ def counts_bar(results: BatchResults) -> go.Figure:
 
 
 def score_histogram(results: BatchResults, record: ModelRecord | None) -> go.Figure:
-    """How many files have which score, stacked by outcome, with both thresholds of the model where it is known."""
+    """Return a histogram of the scores, stacked by outcome, with both thresholds if the model's record is known."""
     figure, edges = go.Figure(), np.linspace(0.0, 1.0, _BINS + 1)
     for outcome in (Outcome.AUTHENTIC, Outcome.INCONCLUSIVE, Outcome.MANIPULATED):
         scores = results.scores(outcome)

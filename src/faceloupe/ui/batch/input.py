@@ -1,4 +1,4 @@
-"""How files get into a batch: uploads, a ZIP among them, or a folder of the evidence folder; and its job."""
+"""The input of a batch (uploads, ZIPs, or a path in the evidence folder), and the job that runs it."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ from faceloupe.web.jobs import Job
 
 
 def form(*, folded: bool) -> None:
-    """Show the drop zone and the path; what is sent off becomes a batch."""
+    """Show the form that starts a batch from uploads or a path."""
     with st.expander(
         tr("New batch") if folded else tr("Choose files"), expanded=not folded, key=f"choose-batch-{folded}"
     ):
@@ -26,7 +26,7 @@ def form(*, folded: bool) -> None:
 
 
 def _files() -> None:
-    """Show the inputs that a batch is made of."""
+    """Show the input fields of a batch, and start it when they are submitted."""
     with st.form("new_batch", border=False, clear_on_submit=True):
         uploads = st.file_uploader(
             tr("Photos, videos and ZIPs, any number of files"), accept_multiple_files=True, key="batch_uploads"
@@ -61,12 +61,12 @@ def _files() -> None:
 
 
 def start_uploads(uploads: list[UploadedFile], path: str = "", *, embedded: bool = False) -> None:
-    """Make a batch of uploads, and of a path below the evidence folder; what forbids it becomes the page's notice.
+    """Start a batch of uploads and of a path in the evidence folder; an error becomes the notice of the page.
 
     Args:
-        uploads: files.
-        path: below the evidence folder; empty for none.
-        embedded: whether what a file holds besides its picture has a row of its own.
+        uploads: the uploaded files.
+        path: relative to the evidence folder; empty for none.
+        embedded: whether each file embedded in a picture file gets its own row.
     """
     try:
         root, paths = evidence_folder(), []
@@ -91,17 +91,17 @@ def start_uploads(uploads: list[UploadedFile], path: str = "", *, embedded: bool
             uploads=contents,
             embedded=embedded,
         )
-        go_on(batch)
+        queue_batch(batch)
         show(batch.id)
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
 
 
-def go_on(batch: Batch) -> Job:
-    """Queue a batch, from its beginning or from where it stopped, with the effort that it was made with.
+def queue_batch(batch: Batch) -> Job:
+    """Queue a batch, from its beginning or from where it stopped, with the effort that it was created with.
 
     Raises:
-        FaceLoupeError: there is no verified model, or too many batches wait.
+        FaceLoupeError: there is no verified model, or too many batches are waiting.
     """
     settings = batch.settings(resources.settings())
     networks = resources.networks(settings)
@@ -111,12 +111,12 @@ def go_on(batch: Batch) -> Job:
 
 
 def show(batch_id: str | None) -> None:
-    """Put a batch on show; None puts none."""
+    """Select the batch to show, or none if ``batch_id`` is None; reset filter, page and notice."""
     st.session_state[state.BATCH], st.session_state[state.BATCH_FILTER] = batch_id, None
     st.session_state[state.BATCH_PAGE], st.session_state[state.BATCH_NOTICE] = 0, None
 
 
 def shown() -> Batch | None:
-    """Return the batch on show, if any."""
+    """Return the selected batch, or None."""
     batch_id = st.session_state[state.BATCH]
     return resources.batch_store().get(batch_id) if batch_id else None

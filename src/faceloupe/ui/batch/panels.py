@@ -1,4 +1,4 @@
-"""What is shown of batches: which there are, how far one is, and its outcomes."""
+"""Panels of batches: the list, the progress of one batch, and its outcomes."""
 
 import streamlit as st
 
@@ -21,7 +21,7 @@ _LISTED = 30  # batches
 
 
 def batch_list() -> None:
-    """Show the batches that are kept, the newest first; a click puts one on show."""
+    """Show the stored batches, the newest first; a click selects one."""
     batches = resources.batch_store().all()
     if not batches:
         return
@@ -35,7 +35,7 @@ def batch_list() -> None:
                 on_click=input.show,
                 args=(batch.id,),
             )
-            st.caption(f"{batch.created_utc[:19]}Z  ·  {_standing(batch)}", width="content")
+            st.caption(f"{batch.created_utc[:19]}Z  ·  {_status_text(batch)}", width="content")
     if len(batches) > _LISTED:
         st.caption(
             tr(
@@ -46,7 +46,7 @@ def batch_list() -> None:
         )
 
 
-def _standing(batch: Batch) -> str:
+def _status_text(batch: Batch) -> str:
     job = resources.batches().get(batch.id)
     if job is not None and job.live:
         return f"{tr(job.state)}, {stage(job.stage)}"
@@ -54,7 +54,7 @@ def _standing(batch: Batch) -> str:
 
 
 def header(batch: Batch) -> bool:
-    """Its name, how far it is or that it stopped, and the ways out; whether it is under way."""
+    """Show the name, the progress and the actions of a batch; return whether it is waiting or running."""
     job = resources.batches().get(batch.id)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(short(batch.name, 60)), width="content")
@@ -90,7 +90,7 @@ def _remove(batch: Batch) -> None:
 
 def _go_on(batch: Batch) -> None:
     try:
-        input.go_on(batch)
+        input.queue_batch(batch)
         st.session_state[state.BATCH_NOTICE] = None
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
@@ -102,7 +102,7 @@ def notice() -> None:
 
 
 def overview(results: BatchResults) -> None:
-    """Show counts by outcome, which filter when clicked, and the scores."""
+    """Show the number of rows by outcome, which filter the table when clicked, and the scores."""
     numbers = {outcome: decimal(count, 0, language.current()) for outcome, count in results.counts.items()}
     left, right = st.columns([1.3, 1.0], gap="medium")
     with left:
@@ -133,7 +133,7 @@ def overview(results: BatchResults) -> None:
 
 
 def _record(results: BatchResults) -> ModelRecord | None:
-    """Record of the model that gave the scores; None where it is not here any more."""
+    """Return the record of the model that gave the scores, or None if it is no longer available."""
     try:
         return resources.record(results.model)
     except FaceLoupeError:

@@ -1,4 +1,4 @@
-"""The table of a batch, and what can be done with its rows."""
+"""The table of a batch, and the actions on its rows."""
 
 import base64
 import hashlib
@@ -24,16 +24,16 @@ from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input as video_input
 from faceloupe.web.jobs import State
 
-_ROWS = 100  # a page
+_ROWS = 100  # per page
 
 
 def mark(outcome: Outcome) -> str:
-    """Return shape and word of an outcome."""
+    """Return the shape and the name of an outcome."""
     return f"{SHAPES[outcome]} {tr(outcome_words(outcome))}"
 
 
 def table(batch: Batch, results: BatchResults) -> pd.DataFrame:
-    """Show the rows, a page at a time; return the selected ones."""
+    """Show one page of the rows; return the selected rows."""
     search, sort = st.columns([2, 1])
     wanted = search.text_input(tr("Search in path, SHA-256 and reason"), key="batch_search", icon=":material/search:")
     order = sort.selectbox(tr("Sort by"), list(SORTS), format_func=tr, key="batch_sort")
@@ -42,7 +42,7 @@ def table(batch: Batch, results: BatchResults) -> pd.DataFrame:
     last = max(0, (len(rows) - 1) // _ROWS)
     page = min(st.session_state[state.BATCH_PAGE], last)
     part = rows.iloc[page * _ROWS : (page + 1) * _ROWS]
-    shown = hashlib.sha256("\0".join(part["path"]).encode()).hexdigest()  # a selection is of places in these very rows
+    shown = hashlib.sha256("\0".join(part["path"]).encode()).hexdigest()  # a selection is valid only for these rows
     event = st.dataframe(
         _styled(batch, part),
         key=f"batch_table-{shown[:16]}",
@@ -149,8 +149,8 @@ def actions(batch: Batch, results: BatchResults, selected: pd.DataFrame, withhel
 
 
 def _open(batch: Batch, row: pd.Series) -> None:
-    """Put one file on the page that examines its kind."""
-    evidence_file = Sources(batch.order(), [row["path"]], resources.settings()).take(*_identity(row))
+    """Start the analysis of the file of a row on the page Image or Video."""
+    evidence_file = Sources(batch.spec(), [row["path"]], resources.settings()).take(*_identity(row))
     if row["media_type"] == "video":
         video_input.start(video_input.of_evidence(evidence_file))
         st.switch_page("../pages/video.py")
@@ -164,13 +164,13 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
         if case is None:  # it was closed in another window
             return
         workflow = open_case.workflow_of(case)
-        sources = Sources(batch.order(), rows["path"], resources.settings())
+        sources = Sources(batch.spec(), rows["path"], resources.settings())
         files = [
-            tasks.FileToFile(identity[0], partial(_opened, sources, identity), partial(batch.report, identity[1]))
+            tasks.PendingFile(identity[0], partial(_opened, sources, identity), partial(batch.report, identity[1]))
             for identity in [_identity(row) for _, row in rows.iterrows()]
         ]
         networks, translate = resources.networks(workflow.settings), language.translator(language.current())
-        work_of = partial(tasks.file_several, files, workflow, networks, seen=True, tr=translate)
+        work_of = partial(tasks.add_files, files, workflow, networks, seen=True, tr=translate)
         resources.submit(
             _filing_key(batch), tr("Filing {count:,} files of {name}", count=len(files), name=batch.name), work_of
         )
@@ -179,7 +179,7 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
 
 
 def _opened(sources: Sources, identity: tuple[str, str, str], _: Step) -> EvidenceFile:
-    """Open a file that is read in one piece, and has no progress to tell of."""
+    """Open a file as a job does, without reporting progress, because it is read in one piece."""
     return sources.take(*identity)
 
 
@@ -193,7 +193,7 @@ def _filing_key(batch: Batch) -> tuple[str, str]:
 
 
 def _filing(batch: Batch) -> None:
-    job = resources.jobs().get(_filing_key(batch))
+    job = resources.long_jobs().get(_filing_key(batch))
     if job is None:
         return
     if job.live:

@@ -1,4 +1,4 @@
-"""Filing from the pages that examine: an analysis on show, or, to a blind case, a file whose result stays hidden."""
+"""Filing from the pages that examine: the shown analysis, or a file for a blind case, whose result stays hidden."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +20,15 @@ from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.language import current, later, tr, translator
+from faceloupe.ui.language import current, mark_for_translation, tr, translator
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
 from faceloupe.web.jobs import State
 
-_UNTIL = later("it is kept until newer results need the memory or the server stops")
-_NOT_FILED = later("Not filed: {until}. To add it to a case, open a case and name the examiner on the page Cases.")
+_UNTIL = mark_for_translation("it is kept until newer results need the memory or the server stops")
+_NOT_FILED = mark_for_translation(
+    "Not filed: {until}. To add it to a case, open a case and name the examiner on the page Cases."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,10 @@ class Chosen:
     """A file that waits to be filed to a blind case.
 
     Attributes:
-        source: tells it from other files.
-        open_file: opens it, in the job.
-        settings: of its analysis.
+        source: identifies the file.
+        name: name of the file.
+        open_file: opens the file; called in the job.
+        settings: settings of its analysis.
     """
 
     source: Hashable
@@ -46,22 +49,22 @@ class Chosen:
 
 
 def of_evidence(evidence_file: EvidenceFile) -> Chosen:
-    """Return the file that this session opened."""
+    """Return an open evidence file as a file that can be filed."""
     return Chosen(
         evidence_file.evidence.sha256, evidence_file.evidence.name, lambda _: evidence_file, resources.settings()
     )
 
 
 def of_video(chosen: input.Chosen) -> Chosen:
-    """Return a video that was chosen to be examined."""
+    """Return a video that was chosen for analysis as a file that can be filed."""
     return Chosen(chosen.key, chosen.name, chosen.open_file, chosen.key.settings)
 
 
 def panel(key: AnalysisKey) -> None:
-    """Where an analysis on show is filed, or the way to file it.
+    """Show where the analysis is filed, or offer to file it.
 
     Raises:
-        FaceLoupeError: it cannot be filed.
+        FaceLoupeError: the analysis cannot be filed.
     """
     if is_demo():
         return
@@ -75,7 +78,7 @@ def panel(key: AnalysisKey) -> None:
     workflow = open_case.workflow_of(case)
     run = workflow.filed(analysis)
     if run is not None:
-        workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
+        workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # the page shows it
         st.caption(
             tr(
                 ":material/check: Filed already in case {name} as run `{id}`, by {actor}, {created_utc}Z; the "
@@ -101,13 +104,13 @@ def panel(key: AnalysisKey) -> None:
 
 
 def _new_case(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
-    """Offer to file an analysis on show to a new case that bears its name, and go to it there.
+    """Offer to file the analysis to a new case that is named after the file, and then show the item.
 
     Raises:
-        FaceLoupeError: it cannot be filed.
+        FaceLoupeError: the analysis cannot be filed.
     """
     person = open_case.person()
-    if person.checked and not person.name:  # who it is has to sign in first
+    if person.checked and not person.name:  # the examiner must sign in first
         return
     with st.form("new_case_with_file", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = person.name or st.text_input(
@@ -137,22 +140,22 @@ def _file(case: Case, key: AnalysisKey, analysis: ReportedAnalysis, evidence_fil
     with st.spinner(tr("Filing")):
         workflow = open_case.workflow_of(case)
         workflow.file_analysis(evidence_file, analysis)
-        # It is on show here.
+        # The page shows the result, so the view is logged.
         workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)
 
 
 def withheld(sha256: str) -> bool:
-    """Return whether a blind case withholds the result for this evidence from the examiner, and show a sentence if so.
+    """Return whether a blind case withholds the result of this evidence from the examiner; if so, show a message.
 
     The case need not be open.
 
     Raises:
-        CaseError: the cases cannot be read, so that this is not known.
+        CaseError: the cases cannot be read, so the answer is unknown.
     """
-    if not CaseStore.is_in(data_folder()):  # looking at a picture makes no store
+    if not CaseStore.is_in(data_folder()):  # do not create a store only to show a result
         return False
     examiner = open_case.examiner()
-    case = resources.cases().reviews.withheld_in(sha256, examiner)
+    case = resources.cases().reviews.withholding_case(sha256, examiner)
     if case is None:
         return False
     who = (
@@ -173,16 +176,16 @@ def withheld(sha256: str) -> bool:
 
 
 def all_withheld() -> frozenset[str]:
-    """SHA-256 of all evidence that blind cases keep from the present examiner, see ``withheld``.
+    """Return the SHA-256 of all evidence whose results blind cases withhold from the examiner, see ``withheld``.
 
     Raises:
-        CaseError: the cases cannot be read, so that this cannot be told.
+        CaseError: the cases cannot be read, so the answer is unknown.
     """
     return resources.cases().reviews.withheld(open_case.examiner()) if CaseStore.is_in(data_folder()) else frozenset()
 
 
 def blind_case() -> Case | None:
-    """Return the open case where it is blind; else None.
+    """Return the open case if it is blind, otherwise None.
 
     Raises:
         CaseError: the case cannot be read.
@@ -192,15 +195,15 @@ def blind_case() -> Case | None:
 
 
 def choose(chosen: Chosen) -> None:
-    """Have a file wait to be filed to the open blind case."""
+    """Remember a file that the examiner can file to the open blind case; clear the last message."""
     st.session_state[state.FILING_CHOSEN], st.session_state[state.FILING_SAID] = chosen, None
 
 
 def blind_panel(case: Case) -> None:
-    """All that a page which examines shows while a blind case is open: files are filed, no result is shown.
+    """Show the content of an examining page while a blind case is open: files are filed, and no result is shown.
 
     Raises:
-        FaceLoupeError: the file that waits cannot be filed.
+        UsageError: the list of examiners with passwords cannot be read.
     """
     st.markdown(
         tr(
@@ -232,7 +235,7 @@ def _submit(case: Case, chosen: Chosen) -> None:
         workflow = replace(open_case.workflow_of(case), settings=chosen.settings)
         networks = resources.networks(workflow.settings)
         translate = translator(current())
-        filing = partial(tasks.file_unseen, chosen.open_file, chosen.name, workflow, networks, tr=translate)
+        filing = partial(tasks.add_without_result, chosen.open_file, chosen.name, workflow, networks, tr=translate)
         st.session_state[state.FILING_JOB] = resources.submit(key, tr("Filing {name}", name=chosen.name), filing).key
         st.session_state[state.FILING_CHOSEN] = None
     except FaceLoupeError as problem:
@@ -240,20 +243,20 @@ def _submit(case: Case, chosen: Chosen) -> None:
 
 
 def submit_uploads(case: Case, uploads: Sequence[UploadedFile]) -> None:
-    """File several uploads to a blind case, which shows no result of them; what forbids it becomes the notice.
+    """File several uploads to a blind case without showing their results; an error becomes the notice.
 
     Args:
         case: the open case.
-        uploads: the files; a ZIP is filed as it is.
+        uploads: the files; a ZIP is filed as one file and not unpacked.
     """
     workflow, limit = open_case.workflow_of(case), resources.settings().max_bytes
     try:
         files = [
-            tasks.FileToFile(upload.name, tasks.take_upload(upload.getvalue(), upload.name, limit))
+            tasks.PendingFile(upload.name, tasks.take_upload(upload.getvalue(), upload.name, limit))
             for upload in uploads
         ]
         networks, translate = resources.networks(workflow.settings), translator(current())
-        work = partial(tasks.file_several, files, workflow, networks, seen=False, tr=translate)
+        work = partial(tasks.add_files, files, workflow, networks, seen=False, tr=translate)
         key = ("filing", case.id, frozenset(upload.file_id for upload in uploads))
         st.session_state[state.FILING_JOB] = resources.submit(
             key, tr("Filing {count:,} files", count=len(files)), work
@@ -264,7 +267,7 @@ def submit_uploads(case: Case, uploads: Sequence[UploadedFile]) -> None:
 
 
 def blind_uploads(case: Case) -> None:
-    """Show a drop zone for many files, which are filed to the open blind case without a result."""
+    """Show a drop zone for many files, which are filed to the open blind case without showing their results."""
     st.markdown(
         tr(
             "The open case, {name}, is blind: while it is open, no batch is shown, because a table contains "
@@ -284,9 +287,9 @@ def blind_uploads(case: Case) -> None:
 
 
 def follow() -> None:
-    """How far the filing is, and what became of it."""
+    """Show the progress of the filing, or its outcome."""
     key = st.session_state[state.FILING_JOB]
-    job = resources.jobs().get(key) if key is not None else None
+    job = resources.long_jobs().get(key) if key is not None else None
     if job is not None and job.live:
         job_line(job)
     elif job is not None:

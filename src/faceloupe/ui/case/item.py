@@ -1,4 +1,4 @@
-"""One item of a case: what was found in it."""
+"""One item of a case: its findings and pictures."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ _MOST_CROPS, _MOST_STRIPS = 24, 8
 
 
 def findings(case: Case, sha256: str) -> None:
-    """Show the runs of an item, where the examiner may see them."""
+    """Show an item, and its runs if the examiner may see them."""
     store, examiner = resources.cases(), open_case.examiner()
     item = store.items.get(case.id, sha256, viewer=examiner)
     st.subheader(plain(item.name))
@@ -38,7 +38,7 @@ def findings(case: Case, sha256: str) -> None:
         st.markdown(tr("This item was filed but not analyzed."))
         _evidence(item)
         return
-    store.reviews.view_score(case.id, sha256, examiner=examiner)  # before it is shown
+    store.reviews.view_score(case.id, sha256, examiner=examiner)  # logged before it is shown
     runs = {run.id: run for run in reversed(store.runs.of_item(case.id, sha256))}
     chosen = finding.id
     if len(runs) > 1:
@@ -52,7 +52,7 @@ def findings(case: Case, sha256: str) -> None:
         store.reviews.view_run(case.id, sha256, chosen, examiner=examiner)
     try:
         report = store.runs.report(chosen)
-    except ReportError as problem:  # the decisions, notes and signatures are shown all the same
+    except ReportError as problem:  # decisions, notes and signatures are still shown
         st.error(
             plain(tr("The report of run {chosen} cannot be shown: {problem}", chosen=chosen, problem=problem)),
             icon=":material/error:",
@@ -126,7 +126,7 @@ def _pictures(digests: Mapping[str, str]) -> None:
 
 
 def _caption(name: str) -> str:
-    """Return the name of a picture of a run in words: face-1-crop.png becomes "Face 1: as scored"."""
+    """Return the caption of a picture of a run: face-1-crop.png becomes "Face 1: as scored"."""
     whole = {"boxes.png": tr("Faces found, framed"), "heatmap.png": tr("Heatmaps over the picture")}
     if name in whole:
         return whole[name]

@@ -1,4 +1,4 @@
-"""The list of cases, and the way to a new one."""
+"""The examiner's name, the list of cases, and the form for a new case."""
 
 from functools import partial
 
@@ -15,10 +15,10 @@ _MOST = 25  # rows; the search finds the rest
 
 
 def examiner_field() -> None:
-    """Show who is at work; this browser remembers it.
+    """Show the field for the examiner's name, which the browser remembers, or the sign-in if passwords are used.
 
     Raises:
-        UsageError: it cannot be read who has a password.
+        UsageError: the list of examiners with passwords cannot be read.
     """
     if open_case.name_checked():
         _sign_in()
@@ -35,7 +35,7 @@ def examiner_field() -> None:
 
 
 def _sign_in() -> None:
-    """Show who signed in with a password, or the form for it."""
+    """Show the examiner who signed in, or the form to sign in."""
     examiner = open_case.examiner()
     if examiner:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -67,7 +67,7 @@ def _sign_out() -> None:
 
 
 def _row(case: Case) -> None:
-    """Show a case in a line, which breaks into a card where the window is narrow: each fact tells what it is."""
+    """Show a case in one line with labeled facts; the line wraps into a card in a narrow window."""
     examiner = tr("Examiner {name}", name=plain(short(case.examiner, 24))) if case.examiner else tr("no examiner")
     items = tr("1 item") if case.items == 1 else tr("{count:,} items", count=case.items)
     mode = tr("blind") if case.blind else tr("not blind")

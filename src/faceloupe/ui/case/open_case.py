@@ -1,4 +1,4 @@
-"""The case that a visit has open, and who is at work on it."""
+"""The case that a session has open, and the examiner at work."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from faceloupe.ui import resources, state
 
 
 def case() -> Case | None:
-    """Return the open case, as it is now; None where none is open.
+    """Return the open case in its current state, or None if no case is open.
 
     Raises:
-        CaseError: it cannot be read.
+        CaseError: the case cannot be read.
     """
     case_id = st.session_state[state.CASE]
     return resources.cases().case(case_id) if case_id else None
@@ -21,11 +21,11 @@ def case() -> Case | None:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is at work.
+    """The examiner at work.
 
     Attributes:
-        name: empty where nobody is named, or nobody signed in who would have to.
-        checked: whether people have passwords of their own here, so that the name is that of who signed in.
+        name: empty if no name was given, or if a sign-in is required and nobody has signed in.
+        checked: whether the name comes from a sign-in with a password.
     """
 
     name: str
@@ -33,10 +33,12 @@ class Person:
 
 
 def person() -> Person:
-    """Return who is at work, of one moment: a name is never called checked that was typed.
+    """Return the examiner at work.
+
+    Name and flag are determined together, so that a typed name is never marked as checked.
 
     Raises:
-        UsageError: it cannot be read who has a password.
+        UsageError: the list of examiners with passwords cannot be read.
     """
     if name_checked():
         return Person(resources.sign_ins().name_of(st.session_state[state.SIGN_IN]), checked=True)
@@ -44,15 +46,15 @@ def person() -> Person:
 
 
 def examiner() -> str:
-    """Return the name of who is at work; see ``person``."""
+    """Return the name of the examiner at work; see ``person``."""
     return person().name
 
 
 def name_checked() -> bool:
-    """Return whether people have passwords of their own here, so that no other name is taken.
+    """Return whether anyone has a password on this server, so that only the names of these people are accepted.
 
     Raises:
-        UsageError: it cannot be read who has one.
+        UsageError: the list of examiners with passwords cannot be read.
     """
     return bool(resources.people().all())
 
@@ -74,5 +76,5 @@ def switch_to(case_id: str | None) -> None:
 
 
 def workflow_of(opened: Case) -> CaseWorkflow:
-    """Return the workflow of a case for its examiner."""
+    """Return the workflow of a case for the examiner at work."""
     return CaseWorkflow(resources.cases(), opened.id, examiner(), resources.settings())

@@ -15,16 +15,16 @@ from faceloupe.ui.case import open_case
 from faceloupe.ui.language import current, tr
 from faceloupe.ui.panels import NONE, outcome_mark, plain, short
 
-_ROWS, _ENTRIES = 20, 200  # items a page, newest entries of the log that are shown
-_CHECKED_AT_ONCE = 2000  # entries: a log that short is checked in a tenth of a second
+_ROWS, _ENTRIES = 20, 200  # items per page; log entries shown, the newest ones
+_CHECKED_AT_ONCE = 2000  # entries: checking a log of this length takes a tenth of a second
 _WIDTHS = (0.6, 2.6, 1.6, 0.9, 1.8, 1.2, 2.3)
 _THUMB = 44  # pixels
 
 
 def header(case: Case) -> None:
-    """Name, id, examiner, mode, and whether the log is whole.
+    """Show the name, id, examiner and mode of a case, and whether its log is intact.
 
-    A short log is checked whenever it has grown, a long one when somebody asks for it.
+    A short log is checked whenever it has grown, a long one only on request.
     """
     st.subheader(plain(case.name))
     head = resources.cases().log.head(case.id)
@@ -71,7 +71,7 @@ def _log_state(head: Head, check: tuple[str, LogCheck] | None) -> str:
 
 
 def evidence_table(case: Case) -> None:
-    """Show the evidence, a page at a time, as the examiner may see it; a click on a name chooses an item."""
+    """Show one page of the evidence as the examiner may see it; a click on a name chooses an item."""
     store, examiner = resources.cases(), open_case.examiner()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input(tr("Search by name or SHA-256"), key="item_search", icon=":material/search:", width=420)
@@ -83,7 +83,7 @@ def evidence_table(case: Case) -> None:
     )
     first = st.session_state[state.CASE_PAGE] * _ROWS
     page = list_page(offset=first)
-    if first and not page.items:  # a search that has fewer pages
+    if first and not page.items:  # the new search has fewer pages
         st.session_state[state.CASE_PAGE] = 0
         page = list_page()
     if not page.items:
@@ -94,7 +94,7 @@ def evidence_table(case: Case) -> None:
         )
         return
     seen = [item.sha256 for item in page.items if item.outcome]
-    store.reviews.view_scores(case.id, seen, examiner=examiner)  # before they are shown
+    store.reviews.view_scores(case.id, seen, examiner=examiner)  # logged before they are shown
     for item in page.items:
         _row(case, item)
     if page.total > _ROWS:
@@ -102,7 +102,7 @@ def evidence_table(case: Case) -> None:
 
 
 def _filter(label: str, key: str, values: list[Outcome] | list[ReviewState]) -> None:
-    """Show a choice of what is listed, which outlives the page."""
+    """Show a filter for the list; its value is kept when the page is left."""
     widget = f"{key}_input"
     st.selectbox(
         label,
@@ -117,7 +117,7 @@ def _filter(label: str, key: str, values: list[Outcome] | list[ReviewState]) -> 
 
 
 def item_bar(case: Case, sha256: str) -> None:
-    """Show the way back to the list and on to other items; each button has a key."""
+    """Show buttons that lead back to the list and to other items; each has a keyboard shortcut."""
     around = resources.cases().items.neighbors(case.id, sha256)
     undecided = resources.cases().reviews.undecided(case.id)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -143,12 +143,12 @@ def item_bar(case: Case, sha256: str) -> None:
 
 
 def show_item(sha256: str | None) -> None:
-    """Show an item in place of the list, as a callback; None goes back to the list."""
+    """Show an item instead of the list; None goes back to the list. This is a callback."""
     st.session_state[state.CASE_ITEM], st.session_state[state.CASE_SAID] = sha256, None
 
 
 def _row(case: Case, item: Item) -> None:
-    """Show an item in a line, which becomes a card where the window is narrow: each fact tells what it is."""
+    """Show an item in one line with labeled facts; the line becomes a card in a narrow window."""
     with st.container(border=True):
         thumb, name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
     picture = None if item.outcome is None else _thumbnail(case, item)
@@ -179,7 +179,7 @@ def _row(case: Case, item: Item) -> None:
 
 
 def _thumbnail(case: Case, item: Item) -> bytes | None:
-    """Return the first face that was found, which is small; None where no face was explained."""
+    """Return a small picture of the first face, or None if no face was explained."""
     store = resources.cases()
     run = store.runs.finding(case.id, item.sha256)
     pictures = {} if run is None else run.pictures
@@ -206,9 +206,9 @@ def log_table(case: Case) -> None:
     """Show the log, the newest entries first."""
     store = resources.cases()
     with st.expander(tr("Log")):
-        entries = [entry.stated() for entry in store.log.newest(case.id, _ENTRIES)]
+        entries = [entry.to_record() for entry in store.log.newest(case.id, _ENTRIES)]
         columns = {name: [getattr(entry, name) for entry in entries] for name in ("seq", "utc", "actor", "action")}
-        columns["parameters"] = [json.dumps(entry.parameters) for entry in entries]  # escapes what could turn the text
+        columns["parameters"] = [json.dumps(entry.parameters) for entry in entries]  # escapes bidirectional controls
         columns["sha256"] = [entry.sha256[:8] for entry in entries]
         st.dataframe(columns, hide_index=True, alt=tr("Log of the case, newest entry first"))
         count = store.log.head(case.id).seq

@@ -23,9 +23,9 @@ from faceloupe.ui.language import current, tr, translator
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State, Work
 
-MOST_PRINTED = 500  # items of a case that is written as a PDF: tried, see docs/batch-and-cases.md
-_HEIGHT, _MOST_SHOWN = 620, 40 * 1024 * 1024  # pixels; bytes of a document that a browser is asked to show in a frame
-_MOST_DOWNLOADED = 256 * 1024 * 1024  # bytes of a bundle that are read at once
+MOST_PRINTED = 500  # items of a case whose report is written as a PDF; measured, see docs/batch-and-cases.md
+_HEIGHT, _MOST_SHOWN = 620, 40 * 1024 * 1024  # pixels; bytes of a document that is shown in a frame
+_MOST_DOWNLOADED = 256 * 1024 * 1024  # bytes of a file that is read into memory
 _FRAME = """<!DOCTYPE html><html lang="{language}"><head><title>{title}</title><style>
 html, body {{ margin: 0; height: 100%; overflow: hidden; background: #fff }}
 iframe {{ border: 0; width: 100%; height: 100% }}
@@ -33,7 +33,7 @@ iframe {{ border: 0; width: 100%; height: 100% }}
 
 
 def letterhead() -> Letterhead:
-    """Who issues the report, and its language; kept for this visit."""
+    """Show the fields for the issuer and options of the report, kept for this session; return the letterhead."""
     name, address, language = st.columns([2, 2, 1])
     for kind, container, label, key in (
         ("text_input", name, tr("Organization"), state.ORGANIZATION),
@@ -62,15 +62,15 @@ def letterhead() -> Letterhead:
 
 
 def _language() -> str:
-    """Return the code of the language of the report: the one chosen, or that of the app."""
+    """Return the language code of the report: the chosen one, or that of the app."""
     return str(st.session_state[state.LANGUAGE] or current())
 
 
 def document(case: Case, letterhead: Letterhead) -> bytes:
-    """Return the report as HTML, as the examiner may see it; what it shows is logged as seen.
+    """Return the report as HTML, as the examiner may see it, and log its results as seen.
 
-    It is drawn anew only where the log has grown, as whatever changes a case is in its log, or where a blind case keeps
-    other results from the examiner than before.
+    The report is rendered again only if an option has changed, if the log has grown (every change of a case is in its
+    log), or if blind cases now withhold other results from the examiner.
     """
     store, examiner, language = resources.cases(), open_case.examiner(), _language()
     store.reviews.view_all(case.id, examiner=examiner)
@@ -93,7 +93,7 @@ def _source(case: Case, letterhead: Letterhead) -> Source:
 
 
 def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
-    """Show downloads of the report (HTML, PDF), its data and a bundle; each is made on request and logged."""
+    """Show downloads of the report (HTML, PDF), its data and a bundle; each download is logged."""
     source = _source(case, letterhead)
     with st.container(horizontal=True):
         for label, ending, mime, make in (
@@ -105,8 +105,8 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
             name = f"faceloupe-case-{case.id}.{ending}"
             st.download_button(
                 label,
-                # The bundle's own entry names its hashes.
-                data=source.bundle if ending == "zip" else partial(source.taken, name, make),
+                # The export of a bundle writes its own log entry, with the hashes.
+                data=source.bundle if ending == "zip" else partial(source.logged_download, name, make),
                 file_name=name,
                 mime=mime,
                 icon=":material/download:",
@@ -131,7 +131,7 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
 
 
 def large(case: Case, letterhead: Letterhead) -> None:
-    """Show a case that is too large to draw; its bundle is written to the disk of the server, piece by piece."""
+    """Show the exports of a case that is too large for a preview; they are written to the disk of the server."""
     st.markdown(
         tr(
             "The case has {items:,} items. A report is shown here for up to {drawn} items and written as a PDF for "
@@ -163,8 +163,8 @@ def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None
 
 
 def _written_by_job(kind: str, label: str, key: Hashable, title: str, export: Work) -> None:
-    """Offer to write a file to the disk of the server; show its progress, and the file."""
-    job = resources.jobs().get(key)
+    """Offer to write a file to the disk of the server; show the progress, and then the file."""
+    job = resources.long_jobs().get(key)
     if job is not None and job.live:
         job_line(job)
         return
@@ -177,7 +177,7 @@ def _written_by_job(kind: str, label: str, key: Hashable, title: str, export: Wo
 
 
 def _written(kind: str, file: WrittenFile) -> None:
-    """Show where a file was written, and offer it where it is small enough to pass through memory."""
+    """Show where a file was written, and offer a download if the file is small enough to be read into memory."""
     st.info(plain(file.sentence), icon=":material/check:")
     if file.path.exists() and file.path.stat().st_size <= _MOST_DOWNLOADED:
         st.download_button(
@@ -199,9 +199,9 @@ def _submit(key: Hashable, title: str, export: Work) -> None:
 
 
 def preview(html: bytes) -> None:
-    """Show the report in a frame without scripts and with another origin, so that it cannot reach the app.
+    """Show the report in a frame without scripts and with a different origin, so that it cannot access the app.
 
-    A data address would do the same, but browsers refuse one of more than 2 MiB without a word.
+    A data URL would do the same, but browsers silently refuse one larger than 2 MiB.
     """
     if len(html) > _MOST_SHOWN:
         st.caption(

@@ -1,4 +1,4 @@
-"""The files of a case report, made when they are asked for: in a thread of the server, which knows no session."""
+"""The files of a case report, created on request in a thread of the server that has no session."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ from faceloupe.ui.language import Translate
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """A bundle or a report on the disk of the server: where it lies, and that in one sentence."""
+    """A bundle or a report on the disk of the server: its path, and a sentence that states it."""
 
     path: Path
     sentence: str
@@ -30,7 +30,7 @@ class WrittenFile:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the files are made from, and for whom."""
+    """The case that the files are made from, the examiner who requests them, and the options of the report."""
 
     store: CaseStore
     case_id: str
@@ -39,11 +39,11 @@ class Source:
     language: str
     with_log: bool = False
 
-    def taken(self, name: str, make: Callable[[], bytes]) -> bytes:
-        """Return a file that is handed out; the log tells of it before it is.
+    def logged_download(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """Return the content of a download, after recording the download in the log.
 
         Raises:
-            FaceLoupeError: it cannot be made, or not be logged.
+            FaceLoupeError: the file cannot be created, or the download cannot be logged.
         """
         content = make()
         facts = {"file": name, "file_sha256": hashlib.sha256(content).hexdigest()}
@@ -58,13 +58,13 @@ class Source:
         return stream.getvalue()
 
     def json(self) -> bytes:
-        """Return the data of the report."""
+        """Return the data of the report as JSON."""
         self.store.reviews.view_all(self.case_id, examiner=self.examiner)
         with open_case_record(self.store, self.case_id, viewer=self.examiner) as record:
             return ("".join(record.pieces()) + "\n").encode()
 
     def bundle(self) -> bytes:
-        """Everything of the case but the evidence itself; the log tells of it."""
+        """Return the bundle of the case without the evidence, as a ZIP; the export is logged."""
         with tempfile.TemporaryDirectory(prefix=temp.prefix("bundle")) as folder:
             path = Path(folder, f"faceloupe-case-{self.case_id}.zip")
             letterhead, language = self.letterhead, self.language
@@ -75,13 +75,13 @@ class Source:
         """Write the bundle into the data folder.
 
         Args:
-            with_evidence: put the evidence into it, so that whoever has it can score it again.
-            tr: translates.
+            with_evidence: include the evidence, so that the recipient can score it again.
+            tr: translation function.
             progress: called with the stage and the share done, 0..1.
-            cancel: asked between steps; True stops the work.
+            cancel: called between steps; True stops the work.
 
         Raises:
-            Cancelled: there is no bundle then.
+            Cancelled: ``cancel`` returned True; no bundle is written.
             FaceLoupeError: see ``export_case``.
         """
         path = self._path("zip")
@@ -90,7 +90,7 @@ class Source:
             self.case_id,
             path,
             actor=self.examiner,
-            progress=_stopped_by(cancel, "The export was cancelled.", progress),
+            progress=_cancellable_progress(cancel, "The export was cancelled.", progress),
             letterhead=self.letterhead,
             language=self.language,
             with_evidence=with_evidence,
@@ -103,16 +103,16 @@ class Source:
         return WrittenFile(path, sentence)
 
     def write_report(self, *, tr: Translate, progress: Progress, cancel: Cancel) -> WrittenFile:
-        """Write the report into the data folder, as a PDF; the log tells of it.
+        """Write the report as a PDF into the data folder, and log the export.
 
         Args:
-            tr: translates.
+            tr: translation function.
             progress: called with the stage and the share done, 0..1.
-            cancel: asked between steps; True stops the work.
+            cancel: called between steps; True stops the work.
 
         Raises:
-            Cancelled: there is no file then.
-            FaceLoupeError: it cannot be made, or not be logged.
+            Cancelled: ``cancel`` returned True; no file is written.
+            FaceLoupeError: the file cannot be created, or the export cannot be logged.
         """
         path = self._path("pdf")
         record = case_record(self.store, self.case_id, viewer=self.examiner)
@@ -123,7 +123,7 @@ class Source:
             letterhead=self.letterhead,
             language=self.language,
             with_log=self.with_log,
-            progress=_stopped_by(cancel, "The report was cancelled.", progress),
+            progress=_cancellable_progress(cancel, "The report was cancelled.", progress),
         )
         with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -139,12 +139,12 @@ class Source:
         return self.store.folder / "exports" / name
 
     def _record(self) -> CaseRecord:
-        """Return the record of the case as the examiner may see it; what it shows is logged as seen."""
+        """Return the record of the case as the examiner may see it, and log its results as seen."""
         self.store.reviews.view_all(self.case_id, examiner=self.examiner)
         return case_record(self.store, self.case_id, viewer=self.examiner)
 
 
-def _stopped_by(cancel: Cancel, sentence: str, progress: Progress) -> Progress:
+def _cancellable_progress(cancel: Cancel, sentence: str, progress: Progress) -> Progress:
     def reported(stage: str, share: float) -> None:
         if cancel():
             raise Cancelled(sentence)

@@ -1,4 +1,4 @@
-"""What people say: decisions on an item, and notes and signatures under an item or the case as a whole."""
+"""Entries by people: decisions on an item, and notes and signatures on an item or on the whole case."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from faceloupe.ui.panels import outcome_mark, plain
 
 
 def remarks(case: Case, sha256: str) -> None:
-    """Show notes and signatures of an item, side by side."""
+    """Show the notes and signatures of an item side by side."""
     note, sign = st.columns(2, gap="medium")
     with note:
         notes(case, sha256)
@@ -25,7 +25,7 @@ def remarks(case: Case, sha256: str) -> None:
 
 
 def of_case(case: Case) -> None:
-    """Show notes and signatures of the case as a whole, folded."""
+    """Show the notes and signatures of the whole case in an expander."""
     with st.expander(tr("The case as a whole: notes and sign-off"), key=f"whole-{case.id}"):
         note, sign = st.columns(2, gap="medium")
         with note:
@@ -35,14 +35,14 @@ def of_case(case: Case) -> None:
 
 
 def last_entry() -> None:
-    """Show the result of the last entry."""
+    """Show the message on the last entry, once."""
     if sentence := st.session_state[state.CASE_SAID]:
         st.caption(f":material/check: {plain(sentence)}")
-        st.session_state[state.CASE_SAID] = None  # it is of the moment, and not of a later visit
+        st.session_state[state.CASE_SAID] = None  # a later run must not repeat it
 
 
 def decisions(case: Case, sha256: str) -> None:
-    """Show the decisions on an item, and a form for another."""
+    """Show the decisions on an item, and a form for a new one."""
     store, person = resources.cases(), open_case.person()
     made = store.reviews.decisions(case.id, sha256)
     st.markdown(tr("**Decision**"))
@@ -58,7 +58,7 @@ def decisions(case: Case, sha256: str) -> None:
             )
         )
         st.caption(f"{plain(decision.examiner)}, {decision.utc[:19]}Z, {before}")
-    fresh = f"{sha256[:12]}-{len(made)}"  # empty fields after each decision
+    fresh = f"{sha256[:12]}-{len(made)}"  # new keys, so that the fields are empty after each decision
     with st.container(border=True):
         outcome = st.pills(
             tr("Outcome"),
@@ -82,7 +82,7 @@ def decisions(case: Case, sha256: str) -> None:
 
 
 def notes(case: Case, sha256: str | None) -> None:
-    """Show the notes on an item, or on the case where there is no hash, and a form for another."""
+    """Show the notes on an item, or on the case if ``sha256`` is None, and a form for a new one."""
     store = resources.cases()
     written = store.reviews.notes(case.id, sha256)
     st.markdown(tr("**Notes**"))
@@ -98,7 +98,7 @@ def notes(case: Case, sha256: str | None) -> None:
 
 
 def sign_off(case: Case, sha256: str | None) -> None:
-    """Show the signatures under an item, or under the case where there is no hash, and a form for a second person's."""
+    """Show the signatures of an item, or of the case if ``sha256`` is None, and a form for a second person."""
     store = resources.cases()
     signed = store.reviews.sign_offs(case.id, sha256)
     st.markdown(tr("**Sign-off**"))
@@ -145,10 +145,10 @@ def sign_off(case: Case, sha256: str | None) -> None:
 
 
 def _sign(case: Case, sha256: str | None, reviewer: str, password: str, reason: str) -> None:
-    """Sign as a person, whose password is checked where people have one.
+    """Sign as the reviewer; the reviewer's password is checked if people have passwords.
 
     Raises:
-        FaceLoupeError: it is not that person's password, or a rule forbids the signature.
+        FaceLoupeError: the password is wrong, or a rule forbids the signature.
     """
     checked = open_case.name_checked()
     if checked:
@@ -159,9 +159,9 @@ def _sign(case: Case, sha256: str | None, reviewer: str, password: str, reason: 
 
 
 def _field(case: Case, key: str, default: object = None) -> dict[str, Any]:
-    """Return key and callback of a field whose content stays when another item is looked at, until it is entered.
+    """Return the key and callback of a field that keeps its content until it is entered, even if the page changes.
 
-    It is for the person who typed it, in that case alone: other cases may hold the same file.
+    A draft belongs to one person and one case, because other cases may contain the same file.
     """
     draft = f"{case.id} {person_key(open_case.examiner())} {key}"
     if key not in st.session_state:
@@ -170,7 +170,7 @@ def _field(case: Case, key: str, default: object = None) -> dict[str, Any]:
 
 
 def _keep(key: str, draft: str) -> None:
-    """Keep what a field holds, as a callback."""
+    """Store the content of a field as a draft. This is a callback."""
     st.session_state[state.DRAFTS][draft] = st.session_state[key]
 
 
@@ -179,7 +179,7 @@ def _of(sha256: str | None) -> str:
 
 
 def _enter(write: Callable[[], object]) -> None:
-    """Write to the store, and show the page anew; where a rule forbids it, say so in its sentence."""
+    """Write to the store and rerun the page; if a rule forbids the entry, show its message."""
     try:
         write()
     except FaceLoupeError as problem:

@@ -1,4 +1,4 @@
-"""Items of other cases that are the same file as one on show, or an image much like it."""
+"""Filed items that are the same file as the shown one, or a similar image."""
 
 import streamlit as st
 
@@ -9,20 +9,20 @@ from faceloupe.ui.case import open_case
 from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
-_MOST = 5  # that are listed
+_MOST = 5  # items in the list
 
 
 def panel(sha256: str, *, image_hash: str = "") -> None:
-    """List where an item like this was filed before; nothing of a blind case, and nothing while one is open.
+    """List similar items that were filed before; never those of blind cases, and none while a blind case is open.
 
     Args:
-        sha256: of the evidence on show.
-        image_hash: its perceptual hash; that of the store where empty.
+        sha256: hash of the shown evidence.
+        image_hash: its perceptual hash; if empty, the one in the store is used.
 
     Raises:
         CaseError: the cases cannot be read.
     """
-    if not CaseStore.is_in(data_folder()):  # looking at a picture makes no store
+    if not CaseStore.is_in(data_folder()):  # do not create a store only to show a result
         return
     opened = open_case.case()
     if opened is not None and opened.blind:

@@ -1,4 +1,4 @@
-"""How a photo gets to the queue, and the wait for what is found in it."""
+"""The job that analyzes a photo: queueing it, and waiting for its result."""
 
 from functools import partial
 
@@ -10,14 +10,14 @@ from faceloupe.ui.jobs import session, tasks
 from faceloupe.ui.language import stage, tr
 from faceloupe.web.jobs import Job, State
 
-_LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the browsers of all who wait
+_LOOK_S = 0.25  # seconds between updates of the progress: each is drawn by every browser that waits
 
 
 def start(evidence_file: EvidenceFile) -> None:
-    """Queue the analysis of a newly chosen photo; nothing old stays beside it.
+    """Queue the analysis of a newly chosen photo, and clear the previous result.
 
     Raises:
-        FaceLoupeError: there is no verified model, or too much waits already.
+        FaceLoupeError: there is no verified model, or too many jobs are waiting.
     """
     st.session_state[state.RESULT] = st.session_state[state.FACE] = st.session_state[state.NOTICE] = None
     settings = resources.settings()
@@ -27,14 +27,14 @@ def start(evidence_file: EvidenceFile) -> None:
         "still",
         st.session_state[state.OWNER],
         resources.key_of(evidence_file),
-    )  # one's own: another's cancel ends theirs
+    )  # includes the session, because a cancel ends the job for everyone
     st.session_state[state.IMAGE_JOB] = resources.submit_image(key, evidence_file.evidence.name, examine).key
 
 
 def under_way() -> Job | None:
-    """Return the analysis that this session waits for; one that has ended becomes the result, or a notice."""
+    """Return the analysis that this session waits for; if it has ended, store its result or a notice."""
     return session.collect(
-        resources.stills(),
+        resources.short_jobs(),
         job=state.IMAGE_JOB,
         result=state.RESULT,
         notice=state.NOTICE,
@@ -43,19 +43,19 @@ def under_way() -> Job | None:
 
 
 def wait(job: Job) -> None:
-    """Show how far an analysis is, with a way out, until it has ended; then run the page anew.
+    """Show the progress of an analysis and a cancel button until it has ended; then rerun the page.
 
-    A click, a change of page or a closed tab ends the wait, not the work: what it brings is found on the next visit.
+    A click, a change of page or a closed tab ends the wait but not the job; its result is shown on the next visit.
     """
     bar = st.progress(0.0, tr("Starting"))
     st.button(tr("Cancel"), key="cancel", on_click=job.cancel)
     while job.live:
-        waiting = resources.stills().ahead(job) if job.state is State.QUEUED else 0
+        waiting = resources.short_jobs().ahead(job) if job.state is State.QUEUED else 0
         bar.progress(job.share, tr("Waiting for {waiting} before it", waiting=waiting) if waiting else stage(job.stage))
         job.wait(_LOOK_S)
     st.rerun()
 
 
 def notice() -> None:
-    """Show why the last photo brought no result."""
+    """Show why the last photo has no result."""
     panels.notice(state.NOTICE)

@@ -1,1 +1,1 @@
-"""Work that goes on while pages are redrawn."""
+"""Background jobs, which continue while pages are redrawn."""

@@ -1,4 +1,4 @@
-"""What is shown of long work: how far it is, what became of it, and that of other visits."""
+"""Panels of long jobs: their progress, their outcome, and the jobs of other sessions."""
 
 import streamlit as st
 
@@ -14,11 +14,11 @@ _POLL_S = 0.5
 
 @st.fragment(run_every=_POLL_S)
 def job_line(job: Job, queue: JobQueue | None = None) -> None:
-    """How far a job is, and a way out of it; the page runs anew when it has ended.
+    """Show the progress of a job and a cancel button; rerun the page when the job has ended.
 
     Args:
         job: the running or waiting job.
-        queue: that the job is in; that of long work where None.
+        queue: the queue of the job; None means the queue of long jobs.
     """
     if not job.live:
         st.rerun()
@@ -27,7 +27,7 @@ def job_line(job: Job, queue: JobQueue | None = None) -> None:
         with caption:
             st.markdown(f"**{plain(job.title)}**")
             st.progress(job.share, plain(stage(job.stage)))
-            st.caption(_pace(job, queue or resources.jobs()))
+            st.caption(_pace(job, queue or resources.long_jobs()))
         button.button(tr("Cancel"), key=f"cancel-{job.title}", on_click=job.cancel, width="stretch")
 
 
@@ -55,15 +55,15 @@ def _pace(job: Job, queue: JobQueue) -> str:
 
 
 def notice() -> None:
-    """Show why the last job brought no result."""
+    """Show why the last job has no result."""
     panels.notice(state.VIDEO_NOTICE)
 
 
 def other_examinations() -> None:
-    """Show analyses of other visits, for users who reloaded the page while theirs was running."""
+    """Show analyses of other sessions, for users who reloaded the page while theirs was running."""
     if is_demo():  # strangers share the server
         return
-    examinations = [job for job in resources.jobs().live() if isinstance(job.key, input.Examination)]
+    examinations = [job for job in resources.long_jobs().live() if isinstance(job.key, input.Examination)]
     for number, job in enumerate(examinations):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(tr("Running: {title}", title=plain(job.title)), width="content")

@@ -1,4 +1,4 @@
-"""What a session waits for: its job becomes its result, or a notice."""
+"""The job that a session waits for, and its result or notice."""
 
 import streamlit as st
 
@@ -6,14 +6,14 @@ from faceloupe.web.jobs import Job, JobQueue, State
 
 
 def collect(jobs: JobQueue, *, job: str, result: str, notice: str, cancelled: str) -> Job | None:
-    """Return the job that this session waits for; one that has ended becomes the result, or a notice.
+    """Return the job that this session waits for; if it has ended, store its result or a notice and return None.
 
     Args:
-        jobs: the queue that it was put into.
-        job: name of the session's entry that holds the key of the job.
-        result: name of the entry for what a finished job brings.
-        notice: name of the entry for an icon and a sentence where it brings nothing.
-        cancelled: the sentence on a cancelled job, with ``{title}``.
+        jobs: the queue of the job.
+        job: name of the session entry that holds the key of the job.
+        result: name of the session entry for the result of a finished job.
+        notice: name of the session entry for an icon and a sentence if there is no result.
+        cancelled: the sentence for a cancelled job, with ``{title}``.
     """
     key = st.session_state[job]
     waiting = jobs.get(key) if key is not None else None

@@ -1,4 +1,4 @@
-"""What jobs do. They run in another thread: nothing here may touch Streamlit, so everything is passed in."""
+"""The functions that jobs run. They run in other threads without Streamlit, so all inputs are arguments."""
 
 import hashlib
 import json
@@ -33,24 +33,24 @@ from faceloupe.types import Cancel, Outcome, Progress
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore, LensKey, LensStore, LensView
 from faceloupe.ui.language import Translate
 
-_COPIES, _COPY_S = 8, 600.0  # annotated copies that are kept, and seconds that each is kept at least
-_LENS_SIDE = 1600  # pixels of the longer side that the pictures of lenses are shown at, at most
-_NAMED = 3  # problems that are named in full
+_COPIES, _COPY_S = 8, 600.0  # annotated copies to keep, and the shortest time to keep each, seconds
+_LENS_SIDE = 1600  # pixels: longer side of the pictures of lenses, at most
+_NAMED = 3  # problems quoted in full
 
 
 def key_of(evidence_file: EvidenceFile, weights_sha256: str, settings: Settings) -> AnalysisKey:
-    """Key of the analysis of a file."""
+    """Return the key of the analysis of a file."""
     digest = hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()
     return AnalysisKey(evidence_file.evidence.sha256, evidence_file.evidence.name, weights_sha256, digest)
 
 
 def take_path(path: Path, max_bytes: int) -> OpenFile:
-    """Take in a file on disk."""
+    """Return a function that opens a file on disk as evidence."""
     return lambda step: open_evidence(path, max_bytes=max_bytes, step=step)
 
 
 def take_upload(content: bytes, name: str, max_bytes: int) -> OpenFile:
-    """Take in an upload."""
+    """Return a function that opens an upload as evidence."""
     return lambda _: evidence_from_bytes(content, name, max_bytes=max_bytes)
 
 
@@ -62,10 +62,10 @@ def analyze_image_job(
     progress: Progress,
     cancel: Cancel,
 ) -> AnalysisKey:
-    """Analyze a photo that was taken in already, and put the analysis where the sessions find it.
+    """Analyze an open photo, store the analysis for the sessions, and return its key.
 
     Raises:
-        EvidenceError: the file holds a video.
+        EvidenceError: the file is a video.
         FaceLoupeError: see ``pipeline.analyze``.
     """
     name, file_format = evidence_file.evidence.name, evidence_file.evidence.format
@@ -75,11 +75,11 @@ def analyze_image_job(
     analysis = store.get(key)
     if analysis is None:
         analysis = ReportedAnalysis.of(analyze(evidence_file, networks, progress=progress, cancel=cancel))
-    store.put(key, analysis, evidence_file)  # of the same bytes, this file is the one that can be read now
+    store.put(key, analysis, evidence_file)  # an earlier file of the same bytes may no longer be readable
     return key
 
 
-def look_through_lenses(
+def run_lenses(
     evidence_file: EvidenceFile,
     settings: Settings,
     store: LensStore,
@@ -88,19 +88,19 @@ def look_through_lenses(
     progress: Progress,
     cancel: Cancel,
 ) -> LensKey:
-    """Look at a file through the lenses, and put what they found where the sessions find it.
+    """Examine a file with the lenses, store the result for the sessions, and return its key.
 
     Args:
         evidence_file: the file.
-        settings: with the limits.
-        store: of what was found.
-        networks: that probe the robustness; None where it is not probed.
+        settings: settings with the limits.
+        store: store for the result.
+        networks: networks that probe the robustness; None skips the probe.
         progress: called with the title of the lens and the share done, 0..1.
-        cancel: asked between the steps; True stops the work.
+        cancel: called between the steps; True stops the work.
 
     Raises:
         EvidenceError: no lens can read the file.
-        Cancelled: ``cancel`` said so.
+        Cancelled: ``cancel`` returned True.
     """
 
     def check() -> None:
@@ -123,7 +123,7 @@ def look_through_lenses(
 
 
 def _shown(values: np.ndarray) -> np.ndarray:
-    """Make a large picture smaller."""
+    """Return the picture, scaled down if it is large."""
     height, width = values.shape[:2]
     scale = _LENS_SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -138,10 +138,10 @@ def examine(
     progress: Progress,
     cancel: Cancel,
 ) -> AnalysisKey:
-    """Examine a video, and put the analysis where the sessions find it.
+    """Analyze a video, store the analysis for the sessions, and return its key.
 
     Raises:
-        EvidenceError: the file holds no video.
+        EvidenceError: the file is not a video.
         FaceLoupeError: see ``pipeline.analyze``.
     """
 
@@ -156,7 +156,7 @@ def examine(
     analysis = store.get(key)
     if analysis is None:
         analysis = ReportedAnalysis.of(analyze(evidence_file, networks, progress=progress, cancel=cancel))
-    store.put(key, analysis, evidence_file)  # likewise
+    store.put(key, analysis, evidence_file)  # see analyze_image_job
     return key
 
 
@@ -170,7 +170,7 @@ def _refuse_images(evidence_file: EvidenceFile) -> None:
 
 
 def copy_path(folder: Path, key: AnalysisKey, language: str) -> Path:
-    """Where the annotated copy of an examined video lies, or is going to, with its words in a language."""
+    """Return the path of the annotated copy of a video in a language; the copy need not exist."""
     identity = json.dumps([key.evidence_sha256, key.name, key.weights_sha256, key.settings_digest, language])
     return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.mp4"
 
@@ -185,19 +185,19 @@ def annotate(
     progress: Progress,
     cancel: Cancel,
 ) -> Path:
-    """Write the annotated copy of an examined video, and let go of the oldest copies.
+    """Write the annotated copy of a video unless it exists, remove the oldest copies, and return the path.
 
     Args:
-        key: of the analysis.
-        store: that keeps it.
-        path: of the copy, see ``copy_path``.
-        language: of the words that are drawn in.
-        settings: with the limits.
+        key: key of the analysis.
+        store: store that holds the analysis.
+        path: path of the copy, see ``copy_path``.
+        language: language of the text in the copy.
+        settings: settings with the limits.
         progress: called with the stage and the share done, 0..1.
-        cancel: asked before each frame; True stops the work.
+        cancel: called before each frame; True stops the work.
 
     Raises:
-        EvidenceError: the analysis is not kept any more, or the video is not what it was.
+        EvidenceError: the analysis is no longer cached, or the video has changed.
         UsageError: the copy cannot be written.
     """
     analysis, evidence_file = store.get(key), store.evidence_file(key)
@@ -211,7 +211,10 @@ def annotate(
 
 
 def _remove_old_copies(folder: Path) -> None:
-    """Make room for a new copy. Another job may do the same now, and a recent copy may still be offered somewhere."""
+    """Remove the oldest copies to make room for a new one.
+
+    Another job may remove copies at the same time. Recent copies stay, because a page may still offer them.
+    """
     copies = []
     for path in folder.glob("*.mp4"):
         with suppress(FileNotFoundError):
@@ -221,7 +224,7 @@ def _remove_old_copies(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def file_unseen(
+def add_without_result(
     open_file: OpenFile,
     name: str,
     workflow: CaseWorkflow,
@@ -231,23 +234,23 @@ def file_unseen(
     progress: Progress,
     cancel: Cancel,
 ) -> str:
-    """File a file to a case and analyze it there, telling nothing of what is found.
+    """Add a file to a case and analyze it there, without revealing the result.
 
     Args:
         open_file: reads and hashes the file.
-        name: of the file.
-        workflow: of the case.
+        name: name of the file.
+        workflow: workflow of the case.
         networks: the loaded networks.
-        tr: translates.
+        tr: translation function.
         progress: called with the stage and the share done, 0..1.
-        cancel: asked between steps; True stops the work.
+        cancel: called between steps; True stops the work.
 
     Returns:
-        What became of it, one sentence: evidence stays filed, whatever becomes of its analysis.
+        One sentence on the outcome. The evidence stays filed even if its analysis fails.
 
     Raises:
-        Cancelled: before it was filed.
-        FaceLoupeError: it cannot be filed.
+        Cancelled: ``cancel`` returned True; the evidence may already be filed.
+        FaceLoupeError: the file cannot be filed.
     """
 
     def report_progress(stage: str, share: float) -> None:
@@ -268,15 +271,15 @@ def file_unseen(
 def run_batch_job(
     batch: Batch, settings: Settings, networks: Networks, *, tr: Translate, progress: Progress, cancel: Cancel
 ) -> None:
-    """Carry out a batch, or go on with it.
+    """Run a batch, or resume it.
 
     Args:
-        batch: what is examined.
-        settings: of every analysis.
-        networks: those of this process, for these settings.
-        tr: translates.
+        batch: the batch.
+        settings: settings of every analysis.
+        networks: the networks for these settings that this process has loaded.
+        tr: translation function.
         progress: called with the stage and the share done, 0..1.
-        cancel: asked now and then; True ends the work.
+        cancel: called from time to time; True stops the work.
 
     Raises:
         FaceLoupeError: see ``batch.api.run_batch``.
@@ -296,17 +299,17 @@ def run_batch_job(
         progress(stage, batch_progress.share or 0.0)
 
     engine = partial(WarmEngine, networks=networks)
-    run_batch(batch.order(), settings, engine=engine, progress=report_progress, cancel=cancel)
+    run_batch(batch.spec(), settings, make_engine=engine, progress=report_progress, cancel=cancel)
 
 
 @dataclass(frozen=True, slots=True)
-class FileToFile:
-    """A file that is to be filed to a case.
+class PendingFile:
+    """A file to be filed to a case.
 
     Attributes:
-        name: of the file.
-        open_file: reads and hashes it.
-        report: returns the report on it that was made already; None where it is to be analyzed.
+        name: name of the file.
+        open_file: reads and hashes the file.
+        report: returns an existing report on the file, or None if it must be analyzed.
     """
 
     name: str
@@ -314,8 +317,8 @@ class FileToFile:
     report: Callable[[], Report | None] = lambda: None
 
 
-def file_several(
-    files: Sequence[FileToFile],
+def add_files(
+    files: Sequence[PendingFile],
     workflow: CaseWorkflow,
     networks: Networks,
     *,
@@ -324,22 +327,23 @@ def file_several(
     progress: Progress,
     cancel: Cancel,
 ) -> str:
-    """File files to a case one after another, each with the report that was made of it, or analyzed there.
+    """Add files to a case one after another, each with its existing report or a new analysis.
 
     Args:
-        files: what is filed.
-        workflow: of the case.
-        networks: that scores what has no report.
-        seen: whether the examiner saw the results; they are logged as seen then. Of unseen ones nothing is told.
-        tr: translates.
+        files: the files.
+        workflow: workflow of the case.
+        networks: networks that score the files without a report.
+        seen: whether the examiner has seen the results. If True, they are logged as seen; if False, the returned
+            text reveals nothing about them.
+        tr: translation function.
         progress: called with the stage and the share done, 0..1.
-        cancel: asked between files and stages.
+        cancel: called between files and stages; True stops the work.
 
     Returns:
-        What became of them, one sentence.
+        Text on the outcome, with the first problems.
 
     Raises:
-        Cancelled: what was filed stays filed.
+        Cancelled: ``cancel`` returned True; files that were already filed stay filed.
     """
     filed = analyzed = known = 0
     problems: list[str] = []

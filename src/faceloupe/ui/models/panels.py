@@ -1,4 +1,4 @@
-"""What the page Models shows of the registry: what is here, what it is known to get wrong, fetching, and choosing."""
+"""The registry on the page Models: the models and their error rates, and how to fetch and choose one."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -18,35 +18,35 @@ from faceloupe.report.numerals import decimal, localized
 from faceloupe.report.translation import translated
 from faceloupe.ui import language, resources
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.language import later, tr
+from faceloupe.ui.language import mark_for_translation, tr
 from faceloupe.ui.models import tables
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State
 
 _STATES = {
-    "verified": later("verified"),
-    "missing": later("not here"),
-    "altered": later("altered, not used"),
-    "unreadable": later("cannot be read"),
+    "verified": mark_for_translation("verified"),
+    "missing": mark_for_translation("not here"),
+    "altered": mark_for_translation("altered, not used"),
+    "unreadable": mark_for_translation("cannot be read"),
 }
 
 
-_SOURCES = {  # of the tables -> what it is, for people
-    "boredhumans": later("faces of a public generator (BoredHumans)"),
-    "ciplab": later("photographs, and faces composed by hand (CIPLab)"),
-    "dfdc_faces": later("faces of the Deepfake Detection Challenge"),
-    "facemask_nomask": later("photographs of people without a mask"),
-    "ffhq_tpdne": later("FFHQ photographs, and This Person Does Not Exist"),
-    "ffpp_faces": later("faces of FaceForensics++"),
-    "generated_photos": later("faces of Generated Photos"),
-    "omi_stylegan2": later("StyleGAN2 faces (One Million Impostors)"),
-    "sdfd_sd21": later("Stable Diffusion 2.1 faces"),
-    "utkface": later("UTKFace photographs"),
+_SOURCES = {  # source name in the tables -> description
+    "boredhumans": mark_for_translation("faces of a public generator (BoredHumans)"),
+    "ciplab": mark_for_translation("photographs, and faces composed by hand (CIPLab)"),
+    "dfdc_faces": mark_for_translation("faces of the Deepfake Detection Challenge"),
+    "facemask_nomask": mark_for_translation("photographs of people without a mask"),
+    "ffhq_tpdne": mark_for_translation("FFHQ photographs, and This Person Does Not Exist"),
+    "ffpp_faces": mark_for_translation("faces of FaceForensics++"),
+    "generated_photos": mark_for_translation("faces of Generated Photos"),
+    "omi_stylegan2": mark_for_translation("StyleGAN2 faces (One Million Impostors)"),
+    "sdfd_sd21": mark_for_translation("Stable Diffusion 2.1 faces"),
+    "utkface": mark_for_translation("UTKFace photographs"),
 }
 
 
 def reading_guide() -> None:
-    """Show how the page is read, before its tables."""
+    """Show an explanation of how to read the page."""
     with st.expander(tr("How to read this page")):
         st.markdown(
             tr(
@@ -62,7 +62,7 @@ def reading_guide() -> None:
 
 
 def best_and_worst(evaluation: Evaluation, model: str) -> None:
-    """State on which source the model tells faces apart best and worst."""
+    """Show the sources with the highest and the lowest AUC of the model."""
     aucs = {
         row.part: row.auc.value
         for row in evaluation.tables.sources
@@ -87,24 +87,24 @@ def source_names() -> None:
     st.caption("  ·  ".join(f"{plain(name)}: {tr(text)}" for name, text in _SOURCES.items()))
 
 
-# Folders of the tables by source of the models that efforts stand for.
+# Folders with the tables by source, for the models that the efforts use.
 _TABLES = {QUICK_MODEL: CORE_TABLES, DEFAULT_MODEL: EXPERT_TABLES}
 
 
 def has_sources(record: ModelRecord) -> bool:
-    """Whether there are tables by source that were counted with this very record.
+    """Return whether there are tables by source that were counted with exactly this record.
 
     Raises:
-        WeightsError: what says so is missing or damaged.
+        WeightsError: the file that names the record of the tables is missing or damaged.
     """
     return record.id in _TABLES and are_of(_TABLES[record.id], record)
 
 
 def by_source(model: str) -> None:
-    """Show what a model says of the faces of each source, photographs first.
+    """Show the outcomes of a model for the faces of each source, photographs first.
 
     Args:
-        model: one that ``has_sources``.
+        model: id of a model for which ``has_sources`` is True.
 
     Raises:
         WeightsError: a table is missing or damaged.
@@ -149,7 +149,7 @@ def choose(records: dict[str, ModelRecord]) -> str:
     """
     active, folder = resources.settings().model_id, weights_folder()
     entries = read_entries(folder)
-    verified: set[str] = set()  # the expert's models share a large file
+    verified: set[str] = set()  # files checked so far; models of the expert share a large file
     listed = sorted(records.values(), key=lambda record: record.id != active)  # the one in use comes first
     rows = [_row(record, entries, folder, active, verified) for record in listed]
     st.dataframe(rows, hide_index=True, width="stretch")
@@ -189,7 +189,7 @@ def _sizes(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path) 
 
 
 def _actions(record: ModelRecord, folder: Path, active: str, status: str) -> None:
-    """Show the actions on a model: score with it, or fetch it where its weights are missing or damaged."""
+    """Show the actions on a model: use it, or fetch its weights if they are missing or damaged."""
     st.caption(plain(tr("License: {license}.", license=record.license)))
     if status == "verified":
         if record.id == active:
@@ -205,7 +205,7 @@ def _actions(record: ModelRecord, folder: Path, active: str, status: str) -> Non
                 )
             )
         return
-    job = resources.jobs().get(Fetching(record.id))
+    job = resources.long_jobs().get(Fetching(record.id))
     if job is not None and job.live:
         job_line(job)
         return
@@ -234,10 +234,10 @@ def _submit(record: ModelRecord, folder: Path) -> None:
 
 
 def error_rates(record: ModelRecord) -> None:
-    """Show the error rates that every report of this model carries.
+    """Show the error rates that every report of this model states.
 
     Args:
-        record: of the model.
+        record: record of the model.
     """
     rates = record.error_rates
     cells = st.columns(4)

@@ -1,4 +1,4 @@
-"""The decided items of the cases scored again by a model: what the page Models shows of it."""
+"""The panel of the page Models that scores the decided items of the cases again with a model."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -22,20 +22,20 @@ from faceloupe.web.jobs import State
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """Key of a job that scores the decided items again, for the eyes of one person."""
+    """Key of a job that scores the decided items again; only one examiner sees its result."""
 
     model: str
     examiner: str
 
 
 def panel(record: ModelRecord) -> None:
-    """Offer to score every decided item by a model, and show which outcomes changed."""
+    """Offer to score every decided item with a model, and show which outcomes changed."""
     with st.expander(tr("Decided items of the cases, scored again by this model")):
         examiner = open_case.examiner()
         if not examiner:
             st.caption(tr("Name the examiner on the page Cases first: the log tells who saw the results of an item."))
             return
-        job = resources.jobs().get(Comparing(record.id, examiner))
+        job = resources.long_jobs().get(Comparing(record.id, examiner))
         if job is not None and job.live:
             job_line(job)
             return
@@ -50,7 +50,7 @@ def panel(record: ModelRecord) -> None:
         if job is not None and job.state is State.FAILED:
             st.error(plain(job.error), icon=":material/error:")
         elif job is not None and isinstance(job.result, Regression):
-            withheld = resources.cases().reviews.withheld(examiner)  # a blind case may have come in since
+            withheld = resources.cases().reviews.withheld(examiner)  # a blind case may have been added since
             items = tuple(item for item in job.result.items if item.sha256 not in withheld)
             _show(msgspec.structs.replace(job.result, items=items))
 
@@ -60,7 +60,7 @@ def _shown(outcome: str | None) -> str:
 
 
 def _submit(model: str, examiner: str) -> None:
-    # Of the settings only the model differs; the effort of the session may stand for another one.
+    # Only the model differs from the server's settings; the effort of the session may mean another model.
     try:
         settings = Settings.from_environment({"model": model})
         work = partial(compare, resources.cases(), resources.networks(settings), examiner=examiner)

@@ -13,7 +13,7 @@ from faceloupe.ui.language import current, tr
 
 
 def full(rows: Sequence[tuple[str, Measures]], head: str) -> dict[str, list[str]]:
-    """All measures of named parts as columns, every number with its interval."""
+    """Return all measures of named parts as columns, every number with its interval."""
     columns = {head: [part for part, _ in rows]}
     columns[tr("authentic / manipulated")] = [f"{row.n_real} / {row.n_fake}" for _, row in rows]
     return columns | {
@@ -22,14 +22,17 @@ def full(rows: Sequence[tuple[str, Measures]], head: str) -> dict[str, list[str]
 
 
 def across(rows: Sequence[AucRow], measure: str, head: str) -> dict[str, list[str]]:
-    """One measure of all models as columns, a row for each part where any of them has it."""
+    """Return one measure of all models as columns, with a row for each part where any model has a value."""
     models, body = measures.across(rows, measure)
     columns = {head: [part for part, _ in body]}
     return columns | {model: [cells[number] for _, cells in body] for number, model in enumerate(models)}
 
 
 def of_sources(rows: Sequence[SourceRow], label: str) -> dict[str, list[str]]:
-    """Count what was said of the faces of each source of a class, as columns: all, then the most wrong ones."""
+    """Return the outcomes for the faces of one class by source, as columns.
+
+    The first row is the total; the sources follow, highest error rate first.
+    """
     mine = [row for row in rows if row.label == label and row.view == AS_IS]
     mine.sort(key=lambda row: (row.source != "all", -row.wrong / row.faces, row.source))
     return {
@@ -43,7 +46,7 @@ def of_sources(rows: Sequence[SourceRow], label: str) -> dict[str, list[str]]:
 
 
 def of_heatmaps(rows: Sequence[HeatmapRow]) -> dict[str, list[object]]:
-    """How well the heatmaps of each model point at what was changed, as columns."""
+    """Return how well the heatmaps of each model match the manipulated part, as columns."""
     return {tr(field.name): [getattr(row, field.name) for row in rows] for field in fields(HeatmapRow)}
 
 

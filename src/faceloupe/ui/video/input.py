@@ -1,4 +1,4 @@
-"""How a video gets to the queue: an upload, a file of the evidence folder, or a closer look at what was examined."""
+"""The job that analyzes a video: an upload, a file of the evidence folder, or a segment of an analyzed video."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -15,23 +15,25 @@ from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import session, tasks
-from faceloupe.ui.language import later, tr
+from faceloupe.ui.language import mark_for_translation, tr
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import Job
 
 MOST_FRAMES = 10_000
-COST = later(  # see docs/method.md for how it was measured
+COST = mark_for_translation(  # see docs/method.md for how it was measured
     "What a video costs: one hour (640 x 480 pixels, H.264, 232 tracks) took two minutes with the effort "
     "*standard* on two processor cores. Other sizes, codecs and more frames take other times."
 )
-FRAMES_LABEL = later("Number of frames to analyze; 0 chooses it from the duration (32, or one per second up to 256)")
+FRAMES_LABEL = mark_for_translation(
+    "Number of frames to analyze; 0 chooses it from the duration (32, or one per second up to 256)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Key of a job that examines a video: which one, under which settings, and for which session.
+    """Key of a job that analyzes a video: the source, the settings and the session.
 
-    It is a session's own, as a cancel ends a job for everyone who waits for it.
+    The session is part of the key, because a cancel ends a job for everyone who waits for it.
     """
 
     source: Hashable
@@ -41,14 +43,14 @@ class Examination:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A video that the user wants examined.
+    """A video that the user chose for analysis.
 
     Attributes:
-        key: of the job.
-        name: of the file.
-        title: of the job, for people.
-        open_file: opens the file, in the job.
-        picture: the file where it holds a picture, which the page Image examines; else None.
+        key: key of the job.
+        name: name of the file.
+        title: title of the job, shown to users.
+        open_file: opens the file; called in the job.
+        picture: the file if it is a picture, which the page Image analyzes; otherwise None.
     """
 
     key: Examination
@@ -59,7 +61,7 @@ class Chosen:
 
 
 def choose(*, folded: bool) -> Chosen | None:
-    """Show the drop zone, the evidence folder and the options; return the video chosen in this run, if any."""
+    """Show the drop zone, the evidence folder and the options; return the video chosen in this run, or None."""
     with st.expander(
         tr("New video") if folded else tr("Choose a video"), expanded=not folded, key=f"choose-video-{folded}"
     ):
@@ -99,13 +101,13 @@ def _key(source: Hashable, settings: Settings) -> Examination:
 
 
 def of_evidence(evidence_file: EvidenceFile) -> Chosen:
-    """Return the video that this session opened."""
+    """Return an open evidence file as a chosen video."""
     evidence, settings = evidence_file.evidence, resources.settings()
     return _chosen((evidence.sha256, evidence.name), evidence.name, settings, lambda _: evidence_file)
 
 
 def _from_folder() -> str | None:
-    """Relative path of the file of the evidence folder that was chosen in this run, if any."""
+    """Return the relative path of the file chosen from the evidence folder in this run, or None."""
     folder = evidence_folder()
     if folder is None:
         st.caption(
@@ -139,21 +141,21 @@ def _frames_option() -> int:
 
 
 def start(chosen: Chosen) -> None:
-    """Queue the examination of a newly chosen video; nothing old stays beside it."""
+    """Queue the analysis of a newly chosen video, and clear the previous result."""
     for key in (state.VIDEO_RESULT, state.VIDEO_WHOLE, state.VIDEO_SHOWN):
         st.session_state[key] = None
     _submit(chosen)
 
 
 def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int, effort: str | None) -> None:
-    """Analyze a segment of an analyzed video, as a callback.
+    """Queue the analysis of a segment of an analyzed video. This is a callback.
 
     Args:
-        key: of the analysis on show.
-        from_s: start of the stretch, seconds.
-        to_s: its end.
-        frames: to look at in it; 0 leaves it to the duration.
-        effort: of the analysis on show; None leaves it to the session.
+        key: key of the shown analysis.
+        from_s: start of the segment, seconds.
+        to_s: end of the segment, seconds.
+        frames: number of frames to analyze; 0 chooses it from the duration.
+        effort: effort of the shown analysis; None uses the session's effort.
     """
     evidence_file = resources.analyses().evidence_file(key)
     try:
@@ -171,29 +173,29 @@ def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int, effor
 
 
 def back_to_whole() -> None:
-    """Go back from a segment to the whole video, as a callback."""
+    """Go back from a segment to the whole video. This is a callback."""
     st.session_state[state.VIDEO_RESULT] = st.session_state[state.VIDEO_WHOLE]
     st.session_state[state.VIDEO_SHOWN] = None
 
 
 def follow(key: Examination) -> None:
-    """Wait for a job that another visit submitted, as a callback."""
+    """Wait for a job that another session submitted. This is a callback."""
     st.session_state[state.VIDEO_JOB] = key
 
 
 def _submit(chosen: Chosen) -> None:
     settings = chosen.key.settings
-    networks = resources.networks(settings)  # another may have been chosen since
+    networks = resources.networks(settings)  # another model may have been chosen since
     examine = partial(tasks.examine, chosen.open_file, networks, resources.analyses())
     st.session_state[state.VIDEO_NOTICE] = None
     st.session_state[state.VIDEO_JOB] = resources.submit(chosen.key, chosen.title, examine).key
 
 
 def under_way() -> Job | None:
-    """Return the examination that this session waits for; one that has ended becomes the result, or a notice."""
+    """Return the analysis that this session waits for; if it has ended, store its result or a notice."""
     before = st.session_state[state.VIDEO_RESULT]
     job = session.collect(
-        resources.jobs(),
+        resources.long_jobs(),
         job=state.VIDEO_JOB,
         result=state.VIDEO_RESULT,
         notice=state.VIDEO_NOTICE,

@@ -1,4 +1,4 @@
-"""Panels of the page Video: the timeline, a frame, the tracks, a closer look, and what can be taken away."""
+"""Panels of the page Video: the timeline, a frame, the people, a segment, and the downloads."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,12 +33,12 @@ from faceloupe.web.jobs import Job, State
 
 _TIMELINE_HEIGHT, _STRIPS_HEIGHT, _STRIPS_UNFOLDED = 560, 520, 4  # pixels, pixels, tracks
 _FACES_HEIGHT, _FACE_SIDE, _OPACITY = 430, 260, 0.7  # pixels, pixels, share
-_SHORTEST_S = 0.1  # a video shorter than this has no segment to look closer at
+_SHORTEST_S = 0.1  # shorter videos offer no segment to analyze
 _CHART = "timeline"
 
 
 def timeline_panel(analysis: ReportedAnalysis) -> None:
-    """Show the lanes; a click on a point shows its frame below."""
+    """Show the timeline; a click on a point shows its frame below."""
     report = analysis.report
     tall = height(report)
     with st.container(height=_TIMELINE_HEIGHT if tall > _TIMELINE_HEIGHT else "content", border=False):
@@ -61,7 +61,7 @@ def timeline_panel(analysis: ReportedAnalysis) -> None:
 
 
 def _thumbs(analysis: ReportedAnalysis) -> dict[int, bytes]:
-    """Return a picture of each person: of the track seen longest, in its strongest or largest frame."""
+    """Return a thumbnail of each person: the strongest or largest frame of the track with the most observations."""
     longest: dict[int, bytes] = {}
     for track in sorted(analysis.tracks, key=lambda track: len(track.observations)):
         longest[track.person] = (track.strongest or track.largest).thumb
@@ -80,9 +80,9 @@ def _show(index: int, track: int) -> None:
 
 
 def shown(report: Report) -> tuple[int, int]:
-    """Index of the frame on show, and the track it is shown for, 0 for none.
+    """Return the index of the shown frame, and the id of the track it is shown for, 0 for none.
 
-    At first it is the strongest frame of the track that decided.
+    Before the user selects a frame, it is that of the decisive track, of the first track, or the first frame.
     """
     chosen: tuple[int, int] | None = st.session_state[state.VIDEO_SHOWN]
     if chosen:
@@ -93,7 +93,7 @@ def shown(report: Report) -> tuple[int, int]:
 
 
 def frame_panel(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
-    """One frame with its boxes, and each face in it with its heatmap."""
+    """Show one frame with its boxes, and each face in it with its heatmap."""
     index, track = shown(analysis.report)
     _steps(analysis.report, index, track)
     try:
@@ -119,7 +119,7 @@ def frame_panel(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
 
 
 def _strongest_line(report: Report, index: int, track_id: int) -> None:
-    """State of the strongest frame that it is one of many: alone it errs more than the whole."""
+    """Show a caution on the strongest frame of a track: a single frame errs more often than the whole track."""
     track = next((track for track in report.tracks if track.id == track_id), None)
     if track is None or track.score is None or track.shown_frame.index != index:
         return
@@ -143,7 +143,7 @@ def _view(key: AnalysisKey, analysis: ReportedAnalysis, index: int) -> FrameExpl
         if evidence_file is None:
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         with st.spinner(tr("Decoding and explaining the frame")):
-            model = analysis.report.model.id  # another may score by now
+            model = analysis.report.model.id  # another model may be in use by now
             networks = resources.networks(replace(resources.settings(), model=model))
             view = explain_frame(evidence_file, analysis.analysis, index, networks)
         frames.put((key, index), view)
@@ -151,7 +151,7 @@ def _view(key: AnalysisKey, analysis: ReportedAnalysis, index: int) -> FrameExpl
 
 
 def _steps(report: Report, index: int, track: int) -> None:
-    """Buttons to the frames before and after, among those that were analyzed; the arrow keys press them."""
+    """Show buttons to the previous and next analyzed frame, with the arrow keys as shortcuts."""
     indices = [frame.index for frame in report.frames]
     position = indices.index(index)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -208,7 +208,7 @@ def _face(face: FaceFinding, maximum: float) -> None:
 
 
 def people_panel(analysis: ReportedAnalysis) -> None:
-    """Show each person, the decisive one first, with a filmstrip of each of its shots, and all shots in a table."""
+    """Show each person, the decisive one first, with a filmstrip per track, and a table of all tracks."""
     st.subheader(tr("People"))
     st.caption(
         tr(
@@ -262,7 +262,7 @@ def _track_table(report: Report) -> None:
 
 
 def _person(person: PersonShots, scored: Sequence[TrackFinding], thresholds: ScoreThresholds) -> None:
-    """Show what the shots of a person say together, and a filmstrip of each scored one."""
+    """Show the pooled result of a person, and a filmstrip of each scored track."""
     number = person.person.id
     with st.container(border=True, key=f"person-{number}"):
         shots = tr("1 shot") if len(person.tracks) == 1 else tr("{count} shots", count=len(person.tracks))
@@ -302,7 +302,7 @@ def _strip(track: TrackFinding, thresholds: ScoreThresholds) -> None:
 
 
 def strip_in_words(track: TrackFinding) -> str:
-    """Describe the strip of a track in a sentence, for who cannot see it."""
+    """Return the alternative text of the filmstrip of a track."""
     observations = chosen_observations(track)
     scores = (observation.score for observation in observations)
     return tr(
@@ -318,7 +318,7 @@ def strip_in_words(track: TrackFinding) -> str:
 
 
 def segment_line(key: AnalysisKey, report: Report) -> None:
-    """Tell which segment was analyzed where it is not the whole video, and lead back."""
+    """Show which segment was analyzed, and a button back to the whole video; show nothing for a whole video."""
     if report.segment is None:
         return
     whole = st.session_state[state.VIDEO_WHOLE]
@@ -364,7 +364,7 @@ def closer_panel(key: AnalysisKey, report: Report) -> None:
 
 
 def downloads(key: AnalysisKey, report: Report) -> None:
-    """Show the report, the table of frames and the annotated copy as files."""
+    """Show downloads of the report, the table of frames and the annotated copy."""
     with st.container(horizontal=True):
         panels.downloads(report)
         if not report.is_video:
@@ -378,9 +378,9 @@ def downloads(key: AnalysisKey, report: Report) -> None:
             on_click="ignore",
             key="download_frames",
         )
-        if is_demo():  # a copy would lie on the disk
+        if is_demo():  # a copy would be stored on the disk
             return
-        job = resources.jobs().get(_copy_key(key))
+        job = resources.long_jobs().get(_copy_key(key))
         _copy(key, job)
     if job is not None and job.live:
         job_line(job)

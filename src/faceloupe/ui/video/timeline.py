@@ -1,4 +1,4 @@
-"""The timeline of a video: one lane a person, the scores of every frame that was analyzed; numbers of the report."""
+"""The timeline of a video: one lane per person with the scores of all analyzed frames, taken from the report."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -13,27 +13,27 @@ from faceloupe.report.schema import CutInfo, Report, Track
 from faceloupe.report.timeline import Gap, GapKind, analyzed_span, gaps, series
 from faceloupe.ui.language import current, tr
 
-_LANE, _BETWEEN, _ABOVE, _BELOW = 96, 24, 24, 44  # pixels: a lane, the room between two, above the first, below all
+_LANE, _BETWEEN, _ABOVE, _BELOW = 96, 24, 24, 44  # pixels: lane, gap between lanes, top margin, bottom margin
 _LEFT, _RIGHT, _THUMB = 104, 116, 56  # pixels
-_GRAY = "#808080"  # read on white and on black
+_GRAY = "#808080"  # readable on white and on black
 _FRAME = {"showline": True, "mirror": True, "linewidth": 1, "linecolor": "rgba(128,128,128,0.45)"}  # of a lane
-_NAME, _NUMBER = 0.12, 0.04  # room for what stands above a track, as a share of the width
+_NAME, _NUMBER = 0.12, 0.04  # room for a full and for a short label of a track, as a share of the width
 _MARK, _SMALLEST_MARK = 14, 8  # size of the marks of frames, pixels
-_ROOMY = 60  # frames beside each other up to which the marks have their full size
-_CLOCK_S = 180.0  # videos from this length on are read in minutes and seconds
+_ROOMY = 60  # number of frames up to which the marks have their full size
+_CLOCK_S = 180.0  # from this length on, times are shown in minutes and seconds
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)  # seconds between two labels
 _LABELS = 8
 
 
 def clock(seconds: float) -> str:
-    """Return a time in a long video: minutes and seconds, with hours where there are any."""
+    """Return a time in minutes and seconds, with hours if there are any."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def height(report: Report) -> int:
-    """Height of the timeline, pixels."""
+    """Return the height of the timeline in pixels."""
     lanes = max(1, len(report.people))
     return lanes * _LANE + (lanes - 1) * _BETWEEN + _ABOVE + _BELOW
 
@@ -42,12 +42,12 @@ def timeline(report: Report, thumbs: Mapping[int, bytes], *, chosen: tuple[int, 
     """Draw the timeline.
 
     Args:
-        report: of a video with at least one track.
-        thumbs: number of a person -> JPEG of the face.
-        chosen: index of the frame on show, and id of the track it is shown for.
+        report: report on a video with at least one track.
+        thumbs: id of a person -> JPEG of the face.
+        chosen: index of the shown frame, and id of the track it is shown for.
 
     Returns:
-        Each point carries ``customdata``: index of its frame, and id of its track.
+        The figure. The ``customdata`` of each point is the index of its frame and the id of its track.
     """
     lanes, total = len(report.people), height(report)
     figure = make_subplots(
@@ -153,7 +153,7 @@ def _thresholds(figure: go.Figure, report: Report, row: int) -> None:
 
 
 def _track(figure: go.Figure, report: Report, track: Track, row: int) -> None:
-    """Draw the interval, the loudest segment, the line and points of one track."""
+    """Draw the interval, the strongest segment, and the line and points of one track."""
     color, whole, segment = COLORS[track.outcome], track.whole, track.segment
     if whole:
         low, high = whole.score_interval_95
@@ -168,7 +168,7 @@ def _track(figure: go.Figure, report: Report, track: Track, row: int) -> None:
 
 
 def _names(figure: go.Figure, report: Report, tracks: Sequence[Track], row: int) -> None:
-    """Shape, number and score above each track of a lane, as far as they do not stand in each other's way."""
+    """Draw the shape, number and score above each track of a lane, except where labels would overlap."""
     begin, end = analyzed_span(report)
     free_from = begin
     for track in sorted(tracks, key=lambda track: track.first_s):
@@ -211,7 +211,7 @@ def _points(figure: go.Figure, report: Report, track: Track, row: int) -> None:
             y=[point.score for point in scored],
             customdata=[(point.index, track.id) for point in scored],
             name=tr("track {id}", id=track.id),
-            mode="markers+text",  # the shapes are letters: the chart's own markers know no half circle
+            mode="markers+text",  # the shapes are text, because Plotly has no half-circle marker
             marker={"size": 11, "opacity": 0.0},
             text=SHAPES[track.outcome],
             textfont={"size": min(_MARK, max(_SMALLEST_MARK, _MARK * _ROOMY // len(report.frames))), "color": color},
@@ -227,7 +227,7 @@ def _points(figure: go.Figure, report: Report, track: Track, row: int) -> None:
 
 def _hatched(figure: go.Figure, times: Sequence[Gap], row: int) -> None:
     for gap in times:
-        if gap.kind is GapKind.OUTSIDE:  # the time axis has no more than what was analyzed
+        if gap.kind is GapKind.OUTSIDE:  # not on the time axis, which covers only the analyzed time
             continue
         figure.add_trace(
             go.Scatter(
@@ -255,12 +255,12 @@ def _cuts(figure: go.Figure, cuts: Sequence[CutInfo]) -> None:
 
 
 def _upright(time_s: float) -> dict[str, Any]:
-    """Where a line through all lanes stands."""
+    """Return the coordinates of a vertical line through all lanes."""
     return {"x0": time_s, "x1": time_s, "y0": 0.0, "y1": 1.0, "xref": "x", "yref": "paper"}
 
 
 def _chosen(figure: go.Figure, report: Report, index: int, track_id: int) -> None:
-    """Draw a line through all lanes at the frame on show, and a ring around its point."""
+    """Draw a line through all lanes at the shown frame, and a ring around its point."""
     frame = next(frame for frame in report.frames if frame.index == index)
     line = {"color": _GRAY, "width": 1}
     figure.add_shape(type="line", line=line, name="on show", **_upright(frame.time_s))

@@ -1,7 +1,7 @@
-"""The fixed texts of documents, by language: one TOML file each in this folder; a new file is a new language.
+"""The fixed texts of documents in each language, one TOML file per language; a new file adds a language.
 
-What stands in the record itself, such as reasons, notes and the lines on scope, is in English there; see
-``report.translation``.
+Texts of the record, such as reasons, notes and the lines on scope, are in English there; ``report.translation``
+translates them.
 """
 
 import tomllib
@@ -17,21 +17,21 @@ _FOLDER = files(__name__)
 LANGUAGES = tuple(
     sorted((entry.name[:-5] for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")), key="en".__ne__)
 )
-"""The codes of the languages, English first."""
+"""Codes of the available languages, English first."""
 
 
 @cache
 def texts_in(language: str) -> Mapping[str, str]:
-    """Read the fixed texts in a language, once.
+    """Return the fixed texts in a language; the file is read once.
 
     Args:
-        language: its code, one of ``LANGUAGES``.
+        language: code of the language, one of ``LANGUAGES``.
 
     Returns:
-        Text by key; words in braces are to be filled in.
+        Key -> text; words in braces are placeholders.
 
     Raises:
-        UsageError: there are none in that language, or its file does not hold the keys of English.
+        UsageError: there are no texts in that language, or its file does not have the same keys as English.
     """
     if language not in LANGUAGES:
         raise UsageError(f"Reports can be written in {', '.join(LANGUAGES)}, not in {language!r}.")
@@ -44,10 +44,10 @@ def language_name(language: str) -> str:
 
 
 def read_texts(file: Traversable, english: Traversable) -> dict[str, str]:
-    """Read a file of texts, and hold its keys against those of English.
+    """Read a file of texts, and check that it has the same keys as English.
 
     Raises:
-        UsageError: it cannot be read, or a key is missing or unknown.
+        UsageError: a file cannot be read, or a key is missing or unknown.
     """
     try:
         texts = tomllib.loads(file.read_text("utf-8"))

@@ -1,7 +1,7 @@
-"""Where the picture lies on a ground of one color: a border, bars, or corners filled in when the picture was turned.
+"""The outline of a picture on a ground of one color: a border, bars, or corners filled in when the picture was turned.
 
-Such a ground shows nothing, but it changes how much there seems to be around a face, and it is what a network has not
-learned. What is cut out around a face is therefore kept inside the picture itself.
+The ground shows nothing, but it changes how much context there seems to be around a face, and networks were not trained
+on it. Crops around a face therefore stay inside the picture itself.
 """
 
 from dataclasses import dataclass, replace
@@ -14,68 +14,69 @@ from numpy.typing import NDArray
 from faceloupe.models.contract import FloatArray
 from faceloupe.types import Box, DetectedFace
 
-_LONGEST = 800  # pixels; larger pictures are shrunk before the ground is sought
-# Levels by which the ground may differ from the corner that it starts at, tried in turn: noise of a JPEG.
+_LONGEST = 800  # pixels; larger pictures are shrunk before the ground is looked for
+# Color levels by which JPEG noise may make the ground differ from the corner where the fill starts; tried in turn.
 _SAME_COLOR = (0, 3, 8, 20, 36)
-_MOST_CORNERS = 10  # a rectangle that was turned and cut off by the edges of the file has 8
-_FILLED = 0.75  # share of each side behind which the picture begins at once
-_INSIDE = 3.0  # pixels behind a side, where that is looked at
-_FEWEST_SIDES, _LONG = 3, 0.2  # with ground behind them, where the picture was turned; of the longest of them
+_MOST_CORNERS = 10  # a rectangle that was turned and then clipped by the edges of the file has 8
+_FILLED = 0.75  # least share of each side along which the picture reaches the side
+_INSIDE = 3.0  # pixels inside a side at which this share is measured
+# A turned picture must have ground along at least this many sides that are longer than this share of the longest.
+_FEWEST_SIDES, _LONG = 3, 0.2
 _LEVEL = 0.5  # degrees
-_BENT = 0.006  # of the diagonal, by which a side may depart from a straight line
-_WHOLE, _LEAST = 0.99, 0.2  # share of the file: a picture that takes more has no ground, what takes less is no picture
-_EDGE = 1.5  # pixels, of the shrunk picture, in which the edge of a turned picture and the ground are mixed
-_GROUND_ROW, _FRAYED = 12, 16  # levels; pixels that the edge of an upright picture is sought inward
+_BENT = 0.006  # share of the diagonal by which a side may deviate from a straight line
+_WHOLE, _LEAST = 0.99, 0.2  # share of the file: a larger picture has no ground, a smaller region is not a picture
+_EDGE = 1.5  # pixels of the shrunk picture in which the edge of a turned picture blends with the ground
+_GROUND_ROW, _FRAYED = 12, 16  # color levels; pixels by which the edge of an upright picture may be trimmed
 _FEW = 1e-6
 
 
 @dataclass(frozen=True)
-class Frame:
+class PictureOutline:
     """The outline of the picture itself.
 
     Attributes:
-        corners: (K, 2) float64 of a convex polygon, x and y in pixels, clockwise as seen.
-        tilt_deg: clockwise turn of its edges, -45..45; 0 where the picture fills the file or has an upright border.
+        corners: (K, 2) float64, corners of a convex polygon, x and y in pixels, clockwise as seen.
+        tilt_deg: clockwise tilt of its edges, -45..45; 0 if the picture fills the file or has an upright border.
     """
 
     corners: FloatArray
     tilt_deg: float = 0.0
 
     @classmethod
-    def of_size(cls, width: int, height: int) -> "Frame":
-        """Return the frame of a picture that fills its file."""
+    def of_size(cls, width: int, height: int) -> "PictureOutline":
+        """Return the outline of a picture that fills its file."""
         return cls(np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64))
 
     def fills(self, width: int, height: int) -> bool:
-        """Whether the picture fills its file of that size: there is no ground."""
-        return np.array_equal(self.corners, Frame.of_size(width, height).corners)
+        """Return whether the picture fills its file of that size, so that there is no ground."""
+        return np.array_equal(self.corners, PictureOutline.of_size(width, height).corners)
 
-    def moved(self, matrix: FloatArray) -> "Frame":
-        """Return the frame after an affine map, (2, 3), that keeps the sense of rotation."""
-        return Frame(self.corners @ matrix[:, :2].T + matrix[:, 2])
+    def moved(self, matrix: FloatArray) -> "PictureOutline":
+        """Return the outline after an affine map, (2, 3), which must not mirror it."""
+        return PictureOutline(self.corners @ matrix[:, :2].T + matrix[:, 2])
 
     @cached_property
     def _sides(self) -> tuple[FloatArray, FloatArray]:
-        """Outward normals (K, 2), and how far the sides lie along them (K,)."""
+        """The outward normals of the sides (K, 2), and the offsets of the sides along their normals (K,)."""
         along = np.roll(self.corners, -1, axis=0) - self.corners
         normals = np.stack([along[:, 1], -along[:, 0]], 1) / np.hypot(*along.T)[:, None]
         return normals, (normals * self.corners).sum(1)
 
     def rectangle(self, box: Box, reach: float, *, most: float = np.inf) -> Box:
-        """Return an upright rectangle inside the frame, around a box.
+        """Return an upright rectangle inside the outline, around a box.
 
-        It grows from the middle of the box on all sides alike, and where one side meets the edge of the picture, on the
-        others.
+        The rectangle grows from the middle of the box, equally on all sides. When a side meets the edge of the picture,
+        only the other sides continue to grow.
 
         Args:
             box: in the same pixels.
-            reach: distance from the middle of the box that is kept on all sides even outside of the frame.
-            most: distance that none exceeds.
+            reach: least distance from the middle of the box to each side, in pixels, kept even outside the outline.
+            most: greatest distance, in pixels.
         """
         normals, offsets = self._sides
         middle = np.array([(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2])
         room = offsets - normals @ middle
-        # Of each side of the frame: how much a growth to the left, top, right and bottom brings the rectangle nearer.
+        # For each side of the outline: how fast the rectangle nears it when it grows to the left, top, right, bottom.
         nearer = np.maximum(np.concatenate([-normals, normals], 1), 0.0)
         reaches, growing = np.full(4, reach, np.float64), np.ones(4, bool)
         while growing.any():
@@ -91,60 +92,63 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureItself:
-    """A picture without the ground that it lies on, upright.
+class BorderlessPicture:
+    """A picture without its ground, turned upright.
 
     Attributes:
         rgb: (h, w, 3) uint8.
-        frame: its outline in these pixels; where a turned picture was cut off, not all of them.
-        turned_deg: clockwise turn that made it.
-        inverse: (2, 3) from its pixels to those of the file.
+        outline: outline of the picture in ``rgb``; if a turned picture was clipped, it does not fill ``rgb``.
+        turned_deg: clockwise turn that made the picture upright.
+        inverse: (2, 3) affine map from pixels of ``rgb`` to pixels of the file.
         has_ground: whether the file holds more than the picture.
     """
 
     rgb: np.ndarray
-    frame: Frame
+    outline: PictureOutline
     turned_deg: float
     inverse: FloatArray
     has_ground: bool
 
     @classmethod
-    def whole(cls, rgb: np.ndarray) -> "PictureItself":
-        """Take a file, (H, W, 3) uint8, for a picture without a ground."""
-        return cls(rgb, Frame.of_size(rgb.shape[1], rgb.shape[0]), 0.0, np.eye(2, 3), False)
+    def whole(cls, rgb: np.ndarray) -> "BorderlessPicture":
+        """Treat a whole file, (H, W, 3) uint8, as a picture without a ground."""
+        return cls(rgb, PictureOutline.of_size(rgb.shape[1], rgb.shape[0]), 0.0, np.eye(2, 3), False)
 
     @classmethod
-    def of(cls, rgb: np.ndarray) -> "PictureItself":
-        """Find a picture in its file, (H, W, 3) uint8, and turn it by its own tilt where it has one (bicubic)."""
-        frame = frame_of(rgb)
-        if not frame.tilt_deg:
-            (x0, y0), (x1, y1) = np.round(frame.corners.min(0)).astype(int), np.round(frame.corners.max(0)).astype(int)
+    def find_in(cls, rgb: np.ndarray) -> "BorderlessPicture":
+        """Find the picture in a file, (H, W, 3) uint8, and undo its tilt if it has one (bicubic)."""
+        outline = find_outline(rgb)
+        if not outline.tilt_deg:
+            (x0, y0), (x1, y1) = (
+                np.round(outline.corners.min(0)).astype(int),
+                np.round(outline.corners.max(0)).astype(int),
+            )
             inverse = np.array([(1, 0, x0), (0, 1, y0)], np.float64)
-            has_ground = not frame.fills(rgb.shape[1], rgb.shape[0])
+            has_ground = not outline.fills(rgb.shape[1], rgb.shape[0])
             inside = np.ascontiguousarray(rgb[y0:y1, x0:x1]) if has_ground else rgb
-            return cls(inside, frame.moved(inverted(inverse)), 0.0, inverse, has_ground)
-        forward: FloatArray = cv2.getRotationMatrix2D((0, 0), frame.tilt_deg, 1.0).astype(np.float64)
-        forward[:, 2] = -frame.moved(forward).corners.min(0)
-        moved = frame.moved(forward)
-        # A picture's first pixel has its middle at 0 for OpenCV, and at 0.5 for a box.
+            return cls(inside, outline.moved(inverted(inverse)), 0.0, inverse, has_ground)
+        forward: FloatArray = cv2.getRotationMatrix2D((0, 0), outline.tilt_deg, 1.0).astype(np.float64)
+        forward[:, 2] = -outline.moved(forward).corners.min(0)
+        moved = outline.moved(forward)
+        # The center of the first pixel is at 0 in OpenCV and at 0.5 in our boxes.
         shifted = forward.copy()
         shifted[:, 2] += forward[:, :2] @ (0.5, 0.5) - 0.5
         width, height = np.floor(moved.corners.max(0)).astype(int).tolist()
-        ground = rgb[0, 0].tolist()  # beyond the file too: in a reflection, faces would be found
+        ground = rgb[0, 0].tolist()  # also beyond the file: a reflection there could show faces
         turned = cv2.warpAffine(rgb, shifted, (width, height), flags=cv2.INTER_CUBIC, borderValue=ground)
-        return cls(turned, moved, -frame.tilt_deg, inverted(forward), True)
+        return cls(turned, moved, -outline.tilt_deg, inverted(forward), True)
 
-    def in_file(self, face: DetectedFace) -> DetectedFace:
-        """Return a face in pixels of the file; its box is as large as it is here."""
+    def to_file(self, face: DetectedFace) -> DetectedFace:
+        """Return a face in pixels of the file; the size of its box does not change."""
         return _with_box_moved(face, self.inverse) if self.has_ground else face
 
-    def out_of_file(self, face: DetectedFace) -> DetectedFace:
-        """Return a face in these pixels that ``in_file`` gave in those of the file."""
+    def from_file(self, face: DetectedFace) -> DetectedFace:
+        """Return a face in pixels of ``rgb``, given in pixels of the file: the inverse of ``to_file``."""
         return _with_box_moved(face, inverted(self.inverse)) if self.has_ground else face
 
 
 def _with_box_moved(face: DetectedFace, matrix: FloatArray) -> DetectedFace:
-    """Move the middle of a face's box and its landmarks by an affine map, (2, 3); the box stays as large."""
+    """Map the middle of a face's box and its landmarks with an affine map, (2, 3); the size of the box is kept."""
     middle = np.array([(face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2, 1.0])
     x, y = (matrix @ middle).tolist()
     across, down = face.box.width / 2, face.box.height / 2
@@ -153,16 +157,16 @@ def _with_box_moved(face: DetectedFace, matrix: FloatArray) -> DetectedFace:
 
 
 def inverted(matrix: FloatArray) -> FloatArray:
-    """Return the affine map, (2, 3), that undoes another."""
+    """Return the inverse of an affine map, (2, 3)."""
     inverse: FloatArray = cv2.invertAffineTransform(matrix).astype(np.float64)
     return inverse
 
 
-def frame_of(rgb: np.ndarray) -> Frame:
+def find_outline(rgb: np.ndarray) -> PictureOutline:
     """Find the outline of the picture on its ground.
 
-    The ground is what has the color of a corner and is joined to it. It counts where what it leaves is a convex polygon
-    with straight edges: a head before a plain wall is not.
+    The ground is the region that has the color of a corner and is connected to it. It counts only if the rest is a
+    convex polygon with straight edges; a head in front of a plain wall is not.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -172,19 +176,19 @@ def frame_of(rgb: np.ndarray) -> Frame:
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     for tolerance in _SAME_COLOR:
-        outline = _outline(small, tolerance)
-        if outline is not None:
-            frame = Frame(outline.inner() * (width / size[0], height / size[1]), outline.tilt_deg)
-            return frame if frame.tilt_deg else _trimmed(frame, rgb)
-    return Frame.of_size(width, height)
+        polygon = _outline(small, tolerance)
+        if polygon is not None:
+            outline = PictureOutline(polygon.inner() * (width / size[0], height / size[1]), polygon.tilt_deg)
+            return outline if outline.tilt_deg else _trimmed(outline, rgb)
+    return PictureOutline.of_size(width, height)
 
 
-def _trimmed(frame: Frame, rgb: np.ndarray) -> Frame:
-    """Return an upright frame without the rows and columns at its edges that are mostly ground: noise of a JPEG."""
-    (x0, y0), (x1, y1) = np.round(frame.corners.min(0)).astype(int), np.round(frame.corners.max(0)).astype(int)
+def _trimmed(outline: PictureOutline, rgb: np.ndarray) -> PictureOutline:
+    """Return an upright outline without the edge rows and columns that JPEG noise left, which are mostly ground."""
+    (x0, y0), (x1, y1) = np.round(outline.corners.min(0)).astype(int), np.round(outline.corners.max(0)).astype(int)
 
     def is_ground(line: np.ndarray, corner: np.ndarray) -> bool:
-        """Whether most of a row or column (N, 3) has the color of a corner (3,)."""
+        """Return whether most of a row or column (N, 3) has the color of a corner (3,)."""
         return bool(np.median(np.abs(line.astype(int) - corner).max(1)) <= _GROUND_ROW)
 
     for _ in range(_FRAYED):
@@ -192,20 +196,20 @@ def _trimmed(frame: Frame, rgb: np.ndarray) -> Frame:
         y0 += bool(y0 and is_ground(rgb[y0, x0:x1], rgb[0, 0]))
         x1 -= bool(x1 < rgb.shape[1] and is_ground(rgb[y0:y1, x1 - 1], rgb[-1, -1]))
         y1 -= bool(y1 < rgb.shape[0] and is_ground(rgb[y1 - 1, x0:x1], rgb[-1, -1]))
-    return Frame(np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64))
+    return PictureOutline(np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64))
 
 
 def _outline(rgb: np.ndarray, tolerance: int) -> "_Outline | None":
-    """Return the outline of the picture on its ground; None where there is no ground.
+    """Return the outline of the picture on its ground, or None if there is no ground.
 
     Args:
         rgb: (H, W, 3) uint8.
-        tolerance: levels by which the ground may differ from the corner that it starts at.
+        tolerance: color levels by which the ground may differ from the corner where the fill starts.
     """
     height, width = rgb.shape[:2]
     at_corners = rgb[[0, 0, -1, -1], [0, -1, 0, -1]].astype(int)
     apart = np.abs(at_corners[:, None] - at_corners).max(-1)
-    if np.count_nonzero(apart <= tolerance) <= len(at_corners):  # each with itself: a ground takes two corners or more
+    if np.count_nonzero(apart <= tolerance) <= len(at_corners):  # a ground covers two corners or more of one color
         return None
     ground = np.zeros((height + 2, width + 2), np.uint8)
     flags = 4 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | (255 << 8)
@@ -219,11 +223,11 @@ def _outline(rgb: np.ndarray, tolerance: int) -> "_Outline | None":
     if not 4 <= len(polygon) <= _MOST_CORNERS:
         return None
     outline = _Outline.of(polygon, (width, height))
-    return outline if outline.is_frame(rgb, content, tolerance) else None
+    return outline if outline.is_picture_outline(rgb, content, tolerance) else None
 
 
 def _ends_of_rows(content: np.ndarray) -> NDArray[np.int32]:
-    """Return x and y of the first and last pixel of content in each row, (2 K, 2): the hull has its corners there."""
+    """Return x and y of the first and last content pixel of each row, (2 K, 2); these contain the hull's corners."""
     rows = np.flatnonzero(content.any(1))
     filled = content[rows] > 0
     first, last = filled.argmax(1), content.shape[1] - 1 - filled[:, ::-1].argmax(1)
@@ -232,12 +236,12 @@ def _ends_of_rows(content: np.ndarray) -> NDArray[np.int32]:
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """A convex polygon around what is not ground.
+    """A convex polygon around the part of a file that is not ground.
 
     Attributes:
-        corners: (K, 2) float64, indices of pixels, clockwise as seen.
-        along: (K, 2) from each corner to the next.
-        at_edge: (K,) bool, which sides are edges of the file, without ground behind them.
+        corners: (K, 2) float64, pixel indices, clockwise as seen.
+        along: (K, 2) float64, vectors from each corner to the next.
+        at_edge: (K,) bool, which sides lie on an edge of the file and so have no ground behind them.
     """
 
     corners: FloatArray
@@ -246,7 +250,7 @@ class _Outline:
 
     @classmethod
     def of(cls, polygon: FloatArray, size: tuple[int, int]) -> "_Outline":
-        """Describe a polygon in a picture of that width and height."""
+        """Build the outline from a polygon in a picture of that width and height."""
         following = np.roll(polygon, -1, axis=0)
         if (polygon[:, 0] * following[:, 1] - following[:, 0] * polygon[:, 1]).sum() < 0:
             polygon = polygon[::-1]
@@ -257,32 +261,32 @@ class _Outline:
 
     @property
     def _angles(self) -> FloatArray:
-        """(K,) clockwise angles of the sides within their quarter, -45..45 degrees."""
+        """Clockwise angles of the sides within their quarter turn, (K,), -45..45 degrees."""
         angles: FloatArray = (np.degrees(np.arctan2(self.along[:, 1], self.along[:, 0])) + 45.0) % 90.0 - 45.0
         return angles
 
     @property
     def _lengths(self) -> FloatArray:
-        """(K,) of the sides, pixels."""
+        """Lengths of the sides, (K,), pixels."""
         lengths: FloatArray = np.hypot(*self.along.T)
         return lengths
 
     @property
     def tilt_deg(self) -> float:
-        """Mean angle of the sides with ground behind them, long ones first; 0 where it is within half a degree."""
+        """Mean angle of the sides with ground behind them, weighted by squared length; 0 if below half a degree."""
         weights = np.where(self.at_edge, 0.0, self._lengths) ** 2
         longest = self._angles[np.argmax(weights)]
         others = (self._angles - longest + 45.0) % 90.0 - 45.0
         tilt = float(longest + (weights * others).sum() / max(weights.sum(), _FEW))
         return 0.0 if abs(tilt) < _LEVEL else tilt
 
-    def is_frame(self, rgb: np.ndarray, content: np.ndarray, tolerance: int) -> bool:
-        """Whether the polygon is a rectangle, perhaps cut off by the file, that the picture fills up to its sides.
+    def is_picture_outline(self, rgb: np.ndarray, content: np.ndarray, tolerance: int) -> bool:
+        """Return whether the polygon is a rectangle, perhaps clipped by the file, that the picture fills to its sides.
 
         Args:
             rgb: (H, W, 3) uint8.
-            content: (H, W) uint8, 0 where the ground is.
-            tolerance: see ``_outline``; the corners of a picture that was turned have one color.
+            content: (H, W) uint8, 0 for ground.
+            tolerance: see ``_outline``; around a turned picture, all four corners of the file must have one color.
         """
         grounded = np.flatnonzero(~self.at_edge)
         if not len(grounded):
@@ -299,7 +303,7 @@ class _Outline:
         return all(self._filled(content, int(side)) >= _FILLED for side in grounded)
 
     def _filled(self, content: np.ndarray, side: int) -> float:
-        """Share of a side behind which the picture begins at once: less along the hull of a head and shoulders."""
+        """Return the share of a side that the picture reaches; it is low along the hull of a head and shoulders."""
         length = float(np.hypot(*self.along[side]))
         inward = np.array([-self.along[side, 1], self.along[side, 0]]) / length
         shares = np.linspace(0.0, 1.0, max(int(length), 2))[:, None]
@@ -308,9 +312,10 @@ class _Outline:
         return float(np.count_nonzero(content[rows, columns])) / len(points)
 
     def inner(self) -> FloatArray:
-        """(K', 2) corners of the same rectangle with exact right angles, without the mixed edge of the picture.
+        """Return the corners (K', 2) of the rectangle with exact right angles, without the blended edge of the picture.
 
-        A pixel reaches half a pixel beyond its middle. Short sides at rounded corners are left out.
+        Corners are converted from pixel indices to coordinates: a pixel reaches half a pixel beyond its center. Short
+        sides at rounded corners are left out.
         """
         angles = np.degrees(np.arctan2(self.along[:, 1], self.along[:, 0]))
         exact = np.where(self.at_edge, 0.0, self.tilt_deg)
@@ -330,7 +335,7 @@ class _Outline:
 
 
 def _parallel_neighbors(normals: FloatArray) -> int | None:
-    """Return the number of the first side that goes on along the one before it; None where all make corners."""
+    """Return the number of the first side that is parallel to the previous side, or None if there is none."""
     before = np.roll(normals, 1, axis=0)
     turns = np.abs(before[:, 0] * normals[:, 1] - before[:, 1] * normals[:, 0])
     parallel = np.flatnonzero(turns < _FEW)

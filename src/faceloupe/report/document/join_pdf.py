@@ -1,7 +1,7 @@
-"""Tagged PDFs of the same maker joined to one, with their structure, bookmarks and links; also as a process of its own.
+"""Joining of tagged PDFs from Typst into one, with structure, bookmarks and links; also in a separate process.
 
-Beside the pages, what a PDF holds once has to be joined: the tree of its structure (ISO 32000-1, 14.7) with the map
-that leads from pages to it, the identifiers of table cells, the bookmarks, and the named places that links lead to.
+Besides the pages, the objects that exist only once in a PDF must be joined: the structure tree (ISO 32000-1, 14.7) with
+its map from pages to structure, the identifiers of table cells, the bookmarks, and the named destinations of links.
 """
 
 import re
@@ -16,15 +16,15 @@ from pikepdf import Array, Dictionary, Name, Object, Pdf, String
 
 from faceloupe.errors import UsageError
 
-LINK = "part:"  # begins the address of a link to a named place that can lie in another part
-_AT_ONCE = 4  # parts that are joined before all is written and read again, so that little is held in memory twice
-_CELL = re.compile(rb"\(U(?=\d+x\d+y\d+\))")  # identifiers of cells, which start anew in each part
+LINK = "part:"  # prefix of a link to a named destination, which can be in another part
+_AT_ONCE = 4  # parts that are joined before the result is written and read again, which limits the memory
+_CELL = re.compile(rb"\(U(?=\d+x\d+y\d+\))")  # identifiers of cells, which are the same in each part
 _LETTERS = (string.ascii_uppercase + string.ascii_lowercase).replace("U", "").encode()
 _PAGES = re.compile(rb"(<xmpTPg:NPages>)\d+(</xmpTPg:NPages>)")
 
 
-def places(path: Path) -> tuple[int, dict[str, int]]:
-    """Return the number of pages of a part, and the page of each named place in it, from 0."""
+def destinations(path: Path) -> tuple[int, dict[str, int]]:
+    """Return the number of pages of a part, and the page of each named destination in it, from 0."""
     with Pdf.open(path) as pdf:
         numbers = {page.obj.objgen: number for number, page in enumerate(pdf.pages)}
         named = {str(name): numbers[target[0].objgen] for name, target in _pairs(pdf.Root.Names.Dests.Names)}
@@ -32,15 +32,15 @@ def places(path: Path) -> tuple[int, dict[str, int]]:
 
 
 def join(parts: Sequence[Path], target: Path) -> None:
-    """Join parts to one PDF; the first one gives its metadata.
+    """Join parts into one PDF; its metadata is taken from the first part.
 
     Args:
-        parts: their files, which are changed.
+        parts: files of the parts, which are changed.
         target: the file to write.
     """
     for number, path in enumerate(parts[1:]):
         letter = _LETTERS[number : number + 1]
-        path.write_bytes(_CELL.sub(b"(" + letter, path.read_bytes()))  # as long as before: nothing moves
+        path.write_bytes(_CELL.sub(b"(" + letter, path.read_bytes()))  # same length, so no byte offset changes
     whole = parts[0]
     for begin in range(1, len(parts), _AT_ONCE):
         some = parts[begin : begin + _AT_ONCE]
@@ -58,7 +58,7 @@ def join(parts: Sequence[Path], target: Path) -> None:
 
 
 def in_own_process(parts: Sequence[Path], target: Path) -> None:
-    """Join parts in a process of its own, for its memory; see ``join``.
+    """Join parts in a separate process, whose memory is freed when it ends; see ``join``.
 
     Raises:
         UsageError: there are too many parts, or they cannot be joined.
@@ -76,7 +76,7 @@ def _append(pdf: Pdf, part: Pdf) -> None:
     tree, count = pdf.Root.StructTreeRoot, len(pdf.pages)
     offset = int(tree.ParentTreeNextKey)
     pdf.pages.extend(part.pages)
-    for page in pdf.pages[count:]:  # their keys in the map to the structure
+    for page in pdf.pages[count:]:  # shift the keys of the map from pages to structure
         page.obj.StructParents = int(page.obj.StructParents) + offset
         for note in page.obj.get(Name.Annots, Array()):
             if Name.StructParent in note:
@@ -98,7 +98,7 @@ def _append(pdf: Pdf, part: Pdf) -> None:
 
 
 def _copied(pdf: Pdf, part: Pdf, values: Object) -> Object:
-    """Return a copy of what belongs to a part, in which its pages are those that were copied before."""
+    """Return a copy of an object of a part, in which references to pages lead to the pages that were already copied."""
     return pdf.copy_foreign(values if values.is_indirect else part.make_indirect(values))
 
 
@@ -113,7 +113,7 @@ def _append_bookmarks(outlines: Object, added: Object) -> None:
 
 
 def _finish(pdf: Pdf) -> None:
-    """Sort what has to be sorted, lead links to their places, and state the number of pages."""
+    """Sort the names, turn addresses of links into destinations, and state the number of pages."""
     for names in (pdf.Root.StructTreeRoot.IDTree.Names, pdf.Root.Names.Dests.Names):
         pairs = sorted(_pairs(names), key=lambda pair: bytes(pair[0]))
         for at, (name, value) in enumerate(pairs):
