@@ -1,4 +1,7 @@
 import io
+import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -8,6 +11,7 @@ import pytest
 from faceloupe.errors import UsageError
 from faceloupe.forensics import provenance, traces
 from faceloupe.forensics.trust import TrustList
+from faceloupe.installation import ROOT
 from faceloupe.media import credentials
 from tests.forensics.conftest import source
 from tests.forensics.files import saved, video
@@ -23,6 +27,20 @@ WITHOUT = (
     "sample1.gif",
     "sample1.heic",
 )
+
+
+# Started in one folder, used in another.
+IN_A_REMOVED_FOLDER = """
+import os, shutil, sys
+from pathlib import Path
+from tests.forensics.conftest import source
+os.chdir(sys.argv[1])
+content = Path(sys.argv[2]).read_bytes()
+source(content).metadata  # starts the process that forks the decoders
+os.chdir("/")
+shutil.rmtree(sys.argv[1])
+print(source(content).credentials.state)
+"""
 
 
 @pytest.fixture
@@ -83,6 +101,16 @@ def test_a_sidecar_is_read_and_belongs_to_one_file_only(authority, authority_lis
     assert (
         source(saved("JPEG", quality=50), trust_list=authority_list, sidecar=manifest).credentials.state == "tampered"
     )
+
+
+def test_credentials_are_read_although_the_folder_of_the_start_is_gone(authority, tmp_path):
+    content, _ = authority.sign(saved("JPEG"), "image/jpeg", source_type=TRAINED)
+    (tmp_path / "signed.jpg").write_bytes(content)
+    (tmp_path / "gone").mkdir()
+    command = [sys.executable, "-c", IN_A_REMOVED_FOLDER, tmp_path / "gone", tmp_path / "signed.jpg"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT)))}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "untrusted", done.stderr
 
 
 def test_an_unknown_signer_is_never_called_genuine(authority):

@@ -28,6 +28,7 @@ def main(descriptor: int) -> int:
     control = socket.socket(fileno=descriptor)
     warnings.simplefilter("ignore")
     _import_all()
+    os.chdir("/")  # the folder of the start may be removed later, and the C2PA library fails without a current folder
     bounds = confinement.prepare()
     gc.collect()
     gc.freeze()  # existing objects are never scanned again, so they stay shared with the children
