@@ -120,9 +120,9 @@ def signed_fixtures(authority: Authority) -> Iterator[tuple[str, bytes]]:
 
 
 def carriers(contents: list[bytes]) -> dict[str, int]:
-    """How many of some files are of a format that can carry the marker of each rule; only on these can it be wrong.
+    """Count the files of a format that can carry the marker of each rule; only on these can the rule be wrong.
 
-    None where nobody knows the truth: photographs do carry the names of programs that processed them.
+    The count is 0 for rules on programs that photographs are processed with: whether one was used is not known.
     """
     formats = Counter(sniff(content) for content in contents)
     stills = sum(formats.values())
@@ -239,7 +239,9 @@ def measure_statements(options: argparse.Namespace, known: Measured) -> Measured
                 wrong[finding.id] = wrong.get(finding.id, 0) + 1
     able = carriers(without)
     rules = {
-        rule: Rates(sum(hits), len(hits), min(wrong[rule], able[rule]), able[rule], _ON.format(len(hits), able[rule]))
+        rule: Rates(
+            sum(hits), len(hits), wrong[rule] if able[rule] else 0, able[rule], _ON.format(len(hits), able[rule])
+        )
         for rule, hits in fired.items()
         if rule != thumbnail.DIFFERS
     }
