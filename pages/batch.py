@@ -64,11 +64,9 @@ def batches() -> None:
         batch_panels.notice()
         st.markdown(
             tr(
-                "1. Every file is hashed before anything reads it, and stays on this machine.\n"
-                "2. Photos and videos are examined on all cores; every file gets a row, also when it cannot be "
-                "analyzed.\n"
-                "3. You see outcomes and scores as they arrive; a row opens on its page, and the table is kept "
-                "as a CSV."
+                "1. Every file is hashed before anything reads it, and stays on this machine.\n2. Photos and videos "
+                "are examined on all cores. Every file gets a row, even if it cannot be analyzed.\n3. You see "
+                "outcomes and scores as they arrive. Select a row to open it; the table is saved as a CSV."
             )
         )
         batch_panels.batch_list()

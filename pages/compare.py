@@ -10,9 +10,9 @@ from faceloupe.ui.language import tr
 st.header(tr("Compare"))
 st.markdown(
     tr(
-        "Two items, or two runs of one, at the same zoom: both findings, the facts that differ, and the "
-        "pictures side by side, in turn, or as their difference; and one face against all others of a "
-        "case, by score and quality. Whether two faces are of one person is not examined."
+        "Compare two items, or two runs of one item, at the same zoom: both findings, the facts that differ, and the "
+        "pictures side by side, alternating, or as their difference. You can also compare one face with all other "
+        "faces of a case, by score and quality. Whether two faces belong to the same person is not examined."
     )
 )
 try:

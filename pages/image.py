@@ -12,7 +12,7 @@ from faceloupe.ui.language import mark_for_translation, tr
 from faceloupe.web.jobs import Job
 
 LABEL = mark_for_translation(
-    "A photo (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), or anything else: it is taken to its own page"
+    "A photo (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC). Other files open on their own page."
 )
 
 

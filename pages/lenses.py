@@ -36,9 +36,9 @@ def examine() -> None:
 st.header(tr("Lenses"))
 st.markdown(
     tr(
-        "What a file says about itself, and pictures of its pixels to look at. Nothing here changes a "
-        "score, and no model is used unless the robustness of its score is probed. The file is hashed "
-        "before anything reads it, and {file_stays}.",
+        "This page shows what a file says about itself, and views of its pixels. Nothing here changes a score. A "
+        "model is used only if you probe the robustness of a score. The file is hashed before anything reads it, and "
+        "{file_stays}.",
         file_stays=demo.file_retention_clause(),
     )
 )

@@ -10,9 +10,9 @@ from faceloupe.ui.language import tr
 st.header(tr("Live"))
 st.warning(
     tr(
-        "Live view: no evidence is kept. Scores change from moment to moment and are not a finding: "
-        "error rates were measured on files, not on cameras. To have a finding, keep a stretch in a "
-        "case, or examine a file."
+        "Live view: no evidence is kept. Scores change from moment to moment and are not a finding, because error "
+        "rates were measured on files, not on cameras. For a finding, file the last seconds in a case, or examine a "
+        "file."
     ),
     icon=":material/videocam:",
 )

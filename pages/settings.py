@@ -17,7 +17,7 @@ st.selectbox(
 )
 st.caption(
     tr(
-        "This browser remembers it. Limits and error messages are those of the record and stay in English; "
-        "the language of a report is chosen on the page Report."
+        "This browser remembers your choice. Limits and error messages stay in English, as they are recorded. You "
+        "choose the language of a report on the page Report."
     )
 )

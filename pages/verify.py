@@ -9,9 +9,9 @@ from faceloupe.ui.language import tr
 st.header(tr("Verify"))
 st.markdown(
     tr(
-        "Checks an exported case bundle from its own bytes: its signature, the hash of every member, the"
-        " chain of its log, and whether reports, pictures and evidence are those that the log records. "
-        "Nothing in it is changed or kept."
+        "Checks an exported case bundle: its signature, the hash of every file, the chain of its log, and whether "
+        "the reports, pictures and evidence are those that the log records. Only the bundle itself is needed. It is "
+        "neither changed nor kept."
     )
 )
 try:

@@ -27,7 +27,7 @@ short_description: Was this face generated or manipulated, and how sure is that?
 TEXT = """# FaceLoupe, public demo
 
 Examines whether the faces in a photo or video were generated or manipulated, how sure that is, and why.
-Uploads of up to 10 MB are examined on the server of this Space and are not kept; do not upload what is confidential.
+Uploads of up to 10 MB are examined on the server of this Space and are not kept; do not upload confidential files.
 The app itself runs offline on one workstation, with cases, reports and no limit on size.
 """
 SWITCH = """

@@ -19,7 +19,7 @@ def tour(page: Page, address: str, scheme: str) -> None:
     for sample in ("Photograph", "Generated portrait"):
         sampled(page, sample)
         press(page, "File to the case")
-        see(page, "Filed already")
+        see(page, "Already filed")
     create_case(page, "Sealed comparison", blind=True)
     go(page, "Image")
     see(page, "is blind")

@@ -125,7 +125,7 @@ def test_nobody_opens_a_case_without_a_name(app):
 
 
 def test_an_analysis_is_filed_once_and_shown_on_the_page_case(filed):
-    assert "Filed already in case Harbor" in page_text(filed)
+    assert "Already filed in case Harbor" in page_text(filed)
     assert "file" not in {button.key for button in filed.button}
     case_id = filed.session_state[state.CASE]
     assert len(resources.cases().runs.of_item(case_id, SHA256)) == 1

@@ -29,7 +29,7 @@ def test_two_results_are_shown_with_both_findings_and_what_differs(app):
     assert not app.exception
     text = page_text(app).replace("\\", "")
     assert "of the pixels differ. A difference is not a finding." in text
-    assert "brought to the size of the first" in text
+    assert "resized to the size of the first" in text
     app.slider(key="compare-zoom").set_value(4.0).run()
     app.segmented_control(key="compare-mode").set_value("Blink").run()
     assert not app.exception

@@ -46,7 +46,7 @@ def test_a_blind_case_shows_a_score_only_after_the_decision(app):
     assert "Error rates" not in hidden
     assert len(app.get("image")) == 1  # the evidence itself
     shown = page_text(decide(app))
-    assert "no view of the score before" in shown
+    assert "no earlier view of the score in the log" in shown
     assert "Error rates on" in shown
     assert "result is shown once" not in shown
     assert "hidden until you decide" not in page_text(click(app, "item_list"))
@@ -62,7 +62,7 @@ def test_a_video_is_filed_as_it_was_examined(app, clip):
     upload(create(app), clip)
     settled(app, state.VIDEO_JOB)
     click(app, "file")
-    assert "Filed already in case Harbor" in page_text(app)
+    assert "Already filed in case Harbor" in page_text(app)
     item, run = only_run(app)
     report = resources.analyses().get(app.session_state[state.VIDEO_RESULT]).report.to_builtins()
     assert (item.name, item.media_type, run.outcome) == ("still.mp4", "video", report["outcome"])

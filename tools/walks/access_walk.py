@@ -102,7 +102,7 @@ def fill(page: Page, folder: Path) -> dict[str, str]:
         go(page, name)
         upload(page, path)
         press(page, "File to the case")
-        see(page, "Filed already")
+        see(page, "Already filed")
         settle(page)
         addresses[name.lower()] = page.url
     go(page, "Batch")
@@ -147,7 +147,7 @@ def by_keyboard(page: Page, start: str, case: str) -> None:
     expect(True, "a sample is examined by keyboard alone")
     tab_to(page, "File to the case")
     page.keyboard.press("Enter")
-    see(page, "Filed already")
+    see(page, "Already filed")
     page.goto(case)
     see(page, "Enter decision")
     tab_to(page, "manipulated")

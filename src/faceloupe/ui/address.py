@@ -29,7 +29,7 @@ def restore() -> None:
     values = st.query_params.to_dict()
     named = {name: values[name] for name in _NAMES if _ID.fullmatch(values.get(name, ""))}
     if any(values.get(name) for name in _NAMES if name not in named):
-        _refuse(tr("it contains something that is not an id"))
+        _refuse(tr("it contains an invalid id"))
     if is_demo():  # there are no cases and no batches
         named = {name: value for name, value in named.items() if name in ("lenses", "result", "evidence")}
     if "case" in named:
@@ -48,7 +48,7 @@ def _refuse(reason: str) -> None:
 
 def _open_batch(batch_id: str) -> None:
     if resources.batch_store().get(batch_id) is None:
-        _refuse(tr("the batch that it names was removed, or was never on this server"))
+        _refuse(tr("its batch was removed, or was never on this server"))
     else:
         st.session_state[state.BATCH] = batch_id
 
@@ -65,7 +65,7 @@ def _open_case(case_id: str, sha256: str | None) -> None:
 def _open_lenses(identity: str) -> None:
     key = resources.lens_views().find(identity)
     if key is None:
-        _refuse(tr("the result that it names is no longer in memory; choose the file again"))
+        _refuse(tr("its result is no longer in memory; choose the file again"))
     else:
         st.session_state[state.LENS_RESULT] = key
         st.switch_page("../pages/lenses.py")
@@ -83,10 +83,11 @@ def _show_result(identity: str, sha256: str | None) -> None:
             open_case.switch_to(case.id)
             st.session_state[state.CASE_ITEM] = sha256
             st.session_state[state.CASE_SAID] = tr(
-                "The result that the address names is no longer in memory; this is the item that the file was filed as."
+                "The result of this address is no longer in memory. This is the item in the case that was filed from "
+                "the same file."
             )
             st.switch_page("../pages/case.py")
-    _refuse(tr("the result that it names is no longer in memory; choose the file again"))
+    _refuse(tr("its result is no longer in memory; choose the file again"))
 
 
 def publish(page: str) -> None:

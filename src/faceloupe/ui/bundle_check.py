@@ -49,8 +49,8 @@ def show(stream: BytesIO, name: str) -> None:
         st.markdown(
             tr(
                 "Fingerprint of the key in the bundle: `{fingerprint}`. A valid signature shows that the holder of "
-                "this key made the manifest, and with it what passed the checks above; who that is shows only where "
-                "the fingerprint is known from elsewhere.",
+                "this key created the manifest, and with it everything that passed the checks above. To know who "
+                "that is, compare the fingerprint with one that you received in another way.",
                 fingerprint=verification.fingerprint,
             )
         )

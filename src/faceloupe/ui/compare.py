@@ -58,7 +58,7 @@ def choose() -> tuple[Side, Side] | None:
         if page.total > _LISTED:
             st.caption(
                 tr(
-                    "Of the case, the first {most} of {total:,} items are offered.",
+                    "Only the first {most} of {total:,} items of the case are listed.",
                     most=_LISTED,
                     total=page.total,
                 )
@@ -130,7 +130,7 @@ def findings(sides: tuple[Side, Side]) -> None:
     if rows:
         st.markdown(tr("| | First | Second |\n|---|---|---|\n") + "\n".join(rows))
     if same := [fact for fact in facts if fact.same]:
-        with st.expander(tr("The {count} that are the same", count=len(same))):
+        with st.expander(tr("The {count} facts that are the same", count=len(same))):
             st.markdown("\n".join(f"- {plain(tr(fact.name))}: {plain(fact.first)}" for fact in same))
 
 
@@ -145,7 +145,11 @@ def face_ranking(side: Side) -> None:
     """Offer a list of the faces in the open case that are closest to a face of this side in score and quality."""
     case = open_case.case()
     own = [NamedFace(side.title, side.report.evidence.sha256, face) for face in _scored(side.report)]
-    if case is None or not own or not st.toggle(tr("A face against all others of the case"), key="compare-faces"):
+    if (
+        case is None
+        or not own
+        or not st.toggle(tr("One face compared with all others of the case"), key="compare-faces")
+    ):
         return
     chosen = st.selectbox(
         tr("Face of {title}", title=plain(side.title)), own, format_func=_face_title, key="compare-face"
@@ -226,7 +230,7 @@ def pictures(sides: tuple[Side, Side]) -> None:
     pair = whole.through(Window(zoom, x, y))
     if whole.resized:
         st.caption(
-            tr("The second picture was brought to the size of the first, so small differences come from that alone.")
+            tr("The second picture was resized to the size of the first. The resizing alone causes small differences.")
         )
     if mode == _MODES[0]:
         for cell, side, look, rgb in zip(st.columns(2), sides, (first, second), (pair.first, pair.second), strict=True):

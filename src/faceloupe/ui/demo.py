@@ -5,9 +5,8 @@ from faceloupe.ui.language import mark_for_translation, tr
 
 LIMIT_MB = DEMO_BYTES // 1_000_000
 NOTICE = mark_for_translation(
-    "Public demo: a file that you upload goes to the server of the demo, is examined there and is not kept; only its "
-    "result stays in memory for a while. One photo or video at a time, up to {limit} MB. Do not upload what is "
-    "confidential."
+    "Public demo: a file that you upload is examined on the server of the demo and is not kept. Only its result "
+    "stays in memory for a while. One photo or video at a time, up to {limit} MB. Do not upload confidential files."
 )
 
 

@@ -36,7 +36,8 @@ def choose() -> None:
         named = plain(resources.settings().model_id)
         st.caption(
             tr(
-                "The model {named} was chosen on the page Models or at start; choosing an effort replaces it here.",
+                "The model {named} was chosen on the page Models or at the start. If you choose an effort here, it "
+                "replaces this model.",
                 named=named,
             )
         )

@@ -23,7 +23,7 @@ def panel(key: AnalysisKey, report: Report) -> None:
         return
     settings = resources.settings()
     with st.container(border=True, key="embedded"):
-        st.markdown(tr("**Besides its picture, the file holds**"))
+        st.markdown(tr("**Embedded in the file**"))
         try:
             items = list_embedded(evidence_file, settings=settings)
         except EvidenceError as problem:

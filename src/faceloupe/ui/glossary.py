@@ -25,8 +25,8 @@ TERMS = (
     ),
     Term(
         "Inconclusive",
-        "The result supports neither verdict strongly enough. It is an answer, not a failure: below the "
-        "finding stands what could decide.",
+        "The result supports neither verdict strongly enough. It is an answer, not a failure. Below the finding, you "
+        "see what could decide the question.",
     ),
     Term(
         "Propositions",
@@ -45,9 +45,9 @@ TERMS = (
     ),
     Term(
         "Kinds of manipulation",
-        "*Generated*: the whole face was made by a generator. *Changed*: a photograph of a face was swapped, reenacted "
-        "or composed. Each kind has a likelihood ratio that single networks give, within bounds of their own. The "
-        "ratio of the finding weighs all networks together, and so need not lie between the two.",
+        "*Generated*: the whole face was made by a generator. *Changed*: a photograph of a face was swapped, "
+        "reenacted or composed. Each kind has its own likelihood ratio, which comes from single networks and has its "
+        "own bounds. The ratio of the finding combines all networks, so it need not lie between the two.",
     ),
     Term(
         "Support",
@@ -56,8 +56,8 @@ TERMS = (
     ),
     Term(
         "Prior odds",
-        "What is known about the case apart from this result. Only together with it does a likelihood ratio "
-        "say how probable a manipulation is.",
+        "How probable a manipulation is from everything else that is known about the case. Only together with these "
+        "odds does a likelihood ratio say how probable a manipulation is.",
     ),
     Term(
         "Bounds of the LR",
@@ -75,12 +75,12 @@ TERMS = (
     ),
     Term(
         "Unseen sources",
-        "Collections and generators that were left out of the training, so that the error rates on them are "
-        "those of something new.",
+        "Collections and generators that were left out of the training. The error rates on them show what to expect "
+        "of material that the model has never seen.",
     ),
     Term(
         "Cross-fitted",
-        "Each source was judged by a model that was trained without it; so every rate is of unseen sources.",
+        "Each source was judged by a model that was trained without it, so every rate is for unseen sources.",
     ),
     Term(
         "Quality gates",
@@ -117,12 +117,13 @@ TERMS = (
     Term("Person", "Tracks of several shots that look like the same face."),
     Term(
         "Effective frames",
-        "How many independent frames the frames of a track are worth: neighboring frames say nearly the same.",
+        "How many independent frames the frames of a track are worth. Neighboring frames carry nearly the same "
+        "information.",
     ),
     Term(
         "Strongest segment",
-        "The part of a track with the highest mean score over a stretch of frames; it decides where only a "
-        "part was changed.",
+        "The sequence of frames of a track with the highest mean score. It decides the outcome if only a part of a "
+        "video was changed.",
     ),
     Term(
         "Core, expert, head",

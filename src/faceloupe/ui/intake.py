@@ -82,7 +82,10 @@ def clipboard() -> None:
         FaceLoupeError: see ``drop_zone``.
     """
     st.caption(
-        tr("Or paste one with Ctrl+V: a copied file as it is; a copied picture as the PNG that the browser makes.")
+        tr(
+            "Or paste one with Ctrl+V. A copied file is used unchanged. A copied picture is used as the PNG that the "
+            "browser makes of it."
+        )
     )
     pasted = _clipboard(key="clipboard", data={"most": _MOST_PASTED}, on_pasted_change=lambda: None).pasted
     if pasted:

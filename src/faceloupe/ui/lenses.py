@@ -97,7 +97,7 @@ def under_way() -> Job | None:
         job=state.LENS_JOB,
         result=state.LENS_RESULT,
         notice=state.LENS_NOTICE,
-        cancelled=tr("The look at {title} was cancelled; choose the file again."),
+        cancelled=tr("The examination of {title} was cancelled; choose the file again."),
     )
 
 
@@ -128,7 +128,7 @@ def file_claims(report: Report) -> None:
         st.page_link("../pages/lenses.py", label=tr("Lenses"), icon=":material/search:")
     for claim in origin.claims:
         st.markdown(f"{tr(_MARKS[Severity(claim.severity)])}: {_stated(claim.text)}")
-    with st.expander(tr("What was read of the file itself")):
+    with st.expander(tr("Read from the file itself")):
         for lens in report.lenses:
             st.markdown(f"**{plain(tr(lens.title))}**")
             st.caption(tr("Does not show: {does_not_show}", does_not_show=plain(tr(lens.does_not_show))))

@@ -74,9 +74,10 @@ def legend() -> None:
     """Explain the numbers and colors; this is outside the fragment, which reruns for each frame."""
     st.caption(
         tr(
-            "A face has a number as long as it is in view; its score is that of its frames of the last {seconds:g} s. "
-            "Frames and points are vermilion at or above the upper threshold, green at or below the lower one, orange "
-            "between them and gray without a score; the dashed lines of the strip are the thresholds.",
+            "A face keeps its number as long as it is in view. Its score comes from its frames of the last "
+            "{seconds:g} s. Boxes and points are vermilion at or above the upper threshold, green at or below the "
+            "lower one, orange between them, and gray without a score. The dashed lines of the strip are the "
+            "thresholds.",
             seconds=WINDOW_S,
         )
     )

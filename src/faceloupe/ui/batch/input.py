@@ -51,8 +51,11 @@ def _files() -> None:
                 key="batch_path",
             )
         embedded = st.checkbox(
-            tr("Also examine what a file holds besides its picture"),
-            help=tr("The video of a motion photo, a second picture behind the first one: each gets a row of its own."),
+            tr("Also examine pictures and videos that are embedded in a file"),
+            help=tr(
+                "For example the video of a motion photo, or a second picture after the first one. Each gets its own "
+                "row."
+            ),
             key="batch_embedded",
         )
         if st.form_submit_button(tr("Examine"), key="batch_go"):

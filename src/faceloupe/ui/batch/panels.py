@@ -75,8 +75,8 @@ def header(batch: Batch) -> bool:
             st.button(tr("Go on"), key="batch_on", on_click=_go_on, args=(batch,), icon=":material/play_arrow:")
             st.caption(
                 tr(
-                    "This batch was not seen to end here: it was cut short, or ended before the server was started. "
-                    "Going on examines what has no row yet, and repeats nothing."
+                    "This batch may be incomplete: it was interrupted, or it ended before this server was started. "
+                    "If you continue it, only the files that have no row yet are examined."
                 ),
                 width="content",
             )

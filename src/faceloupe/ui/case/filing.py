@@ -81,8 +81,8 @@ def panel(key: AnalysisKey) -> None:
         workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # the page shows it
         st.caption(
             tr(
-                ":material/check: Filed already in case {name} as run `{id}`, by {actor}, {created_utc}Z; the "
-                "page Case shows it.",
+                ":material/check: Already filed in case {name} as run `{id}`, by {actor}, {created_utc}Z. The page "
+                "Case shows it.",
                 name=plain(case.name),
                 id=run.id,
                 actor=plain(run.actor),
@@ -270,8 +270,8 @@ def blind_uploads(case: Case) -> None:
     """Show a drop zone for many files, which are filed to the open blind case without showing their results."""
     st.markdown(
         tr(
-            "The open case, {name}, is blind: while it is open, no batch is shown, because a table contains "
-            "scores. Files can be filed here in any number, without their results.",
+            "The open case, {name}, is blind: while it is open, no batch is shown, because a table contains scores. "
+            "You can file any number of files here; their results are not shown.",
             name=plain(case.name),
         )
     )

@@ -48,7 +48,7 @@ def decisions(case: Case, sha256: str) -> None:
     st.markdown(tr("**Decision**"))
     for decision in made:
         seen = decision.score_seen_before
-        before = tr("after seeing the score") if seen else tr("the log shows no view of the score before")
+        before = tr("after seeing the score") if seen else tr("no earlier view of the score in the log")
         st.markdown(
             tr(
                 "{outcome_mark}, confidence {confidence}: {reason}",
@@ -139,7 +139,7 @@ def sign_off(case: Case, sha256: str | None) -> None:
             )
         pressed = st.form_submit_button(tr("Sign off"), key=f"sign_{_of(sha256)}")
     if not checked:
-        st.caption(tr("Names are not checked: the log records the name as it is typed here."))
+        st.caption(tr("Names are not checked. The log records the name that you type here."))
     if pressed:
         _enter(lambda: _sign(case, sha256, reviewer, password, reason))
 

@@ -385,7 +385,7 @@ def add_files(
         )
     )
     if known:
-        sentence += tr(" The case had {known:,} of these results already.", known=known)
+        sentence += tr(" The case already had {known:,} of these results.", known=known)
     if problems:
         sentence += tr(" Problems: {problems}", problems=" ".join(problems[:_NAMED]))
     if len(problems) > _NAMED:

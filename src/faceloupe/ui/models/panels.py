@@ -113,16 +113,16 @@ def by_source(model: str) -> None:
     with held_out:
         st.caption(
             tr(
-                "Not used for training, calibration or thresholds; some of these results were seen while the version "
-                "was chosen. Shares with 95 % intervals, the most wrong sources first."
+                "Not used for training, calibration or thresholds. Some of these results were seen while the version "
+                "was chosen. Shares with 95 % intervals; the sources with the most errors come first."
             )
         )
         _of_sources(read_rows(_TABLES[model] / HELD_OUT))
     with left_out:
         st.caption(
             tr(
-                "Each source was judged by networks that were trained without it; the thresholds were set on these "
-                "faces. Shares with 95 % intervals, the most wrong sources first."
+                "Each source was judged by networks that were trained without it. The thresholds were set on these "
+                "faces. Shares with 95 % intervals; the sources with the most errors come first."
             )
         )
         _of_sources(read_rows(_TABLES[model] / LEFT_OUT))

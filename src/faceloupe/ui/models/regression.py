@@ -33,7 +33,7 @@ def panel(record: ModelRecord) -> None:
     with st.expander(tr("Decided items of the cases, scored again by this model")):
         examiner = open_case.examiner()
         if not examiner:
-            st.caption(tr("Name the examiner on the page Cases first: the log tells who saw the results of an item."))
+            st.caption(tr("First name the examiner on the page Cases: the log records who saw the results of an item."))
             return
         job = resources.long_jobs().get(Comparing(record.id, examiner))
         if job is not None and job.live:

@@ -212,9 +212,9 @@ def people_panel(analysis: ReportedAnalysis) -> None:
     st.subheader(tr("People"))
     st.caption(
         tr(
-            "Shots that look alike are linked to one person; a verdict on a person names the shots that "
-            "agree. A track is one person in one shot. The frames have the color of their own score, the "
-            "text that of the whole track."
+            "Shots that look alike are linked to one person; a verdict on a person names the shots that agree. A "
+            "track is one person in one shot. Each frame has the color of its own score; the text has the color of "
+            "the whole track."
         )
     )
     report, tracks = analysis.report, {track.id: track for track in analysis.tracks}
