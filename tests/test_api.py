@@ -59,7 +59,7 @@ def test_an_effort_and_a_model_are_not_both_named():
     ("values", "problem"),
     [({"frames": -1}, "frames must be between 0"), ({"start_s": 2.0, "end_s": 1.0}, "must end after it starts")],
 )
-def test_a_sampling_that_cannot_be_is_refused(values, problem):
+def test_a_sampling_that_is_impossible_is_refused(values, problem):
     with pytest.raises(UsageError, match=problem):
         Sampling(**values)
 

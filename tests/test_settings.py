@@ -57,7 +57,7 @@ def test_no_effort_is_stated_where_another_model_was_named(own_models):
     assert Settings(effort="quick", model="model-quick").as_dict() == Settings(effort="quick").as_dict()
 
 
-def test_an_unknown_effort_is_one_sentence():
+def test_an_unknown_effort_is_reported_in_one_sentence():
     with pytest.raises(UsageError, match=r"^The effort must be quick, standard or thorough, not 'fast'\.$"):
         Settings(effort="fast")
 

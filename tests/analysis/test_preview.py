@@ -30,6 +30,6 @@ def test_of_a_video_frames_from_the_first_to_the_last_are_seen(settings, tmp_pat
     assert [frame.time_s for frame in seen] == pytest.approx([number / 25 for number in expected])
 
 
-def test_what_cannot_be_decoded_is_one_sentence(settings):
+def test_what_cannot_be_decoded_is_reported_in_one_sentence(settings):
     with pytest.raises(EvidenceError, match="neither a supported image"):
         previews(evidence_from_bytes(b"words", "a.jpg", max_bytes=100), settings=settings)

@@ -124,7 +124,7 @@ def test_what_verdicts_a_picture_can_carry(outcome, unshown, damage):
     assert ("damaged" in reason) == (outcome is Outcome.AUTHENTIC)
 
 
-def test_each_turn_is_told():
+def test_each_rotation_is_reported():
     turned = replace(finding(Outcome.AUTHENTIC), roll_deg=91.2, turned_deg=-90.0)
     assert _turns([finding(Outcome.AUTHENTIC), turned]) == [
         "Face 1 is tilted by 91 degrees (clockwise is positive); it was turned upright before scoring."

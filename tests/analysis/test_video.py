@@ -378,7 +378,7 @@ def test_a_video_under_a_still_name_is_examined_as_the_video_it_is(tmp_path, ana
     )
 
 
-def test_one_frame_is_judged_alone_and_says_so_little(tmp_path, analyzer, settings):
+def test_a_single_frame_is_judged_alone_and_has_a_wide_interval(tmp_path, analyzer, settings):
     report = report_json(analyze(write_clip(tmp_path / "a.mp4", portrait(1)), analyzer, explain=False))
     (track,) = report["faces"]
     assert track["frames_scored"] == 1

@@ -226,7 +226,7 @@ def test_files_that_came_and_went_between_two_runs_are_neither_dropped_nor_repea
     assert paths(tmp_path) == [*before, "0/new"]
 
 
-def test_a_table_of_another_model_is_not_gone_on_with(batch, folder, tmp_path):
+def test_a_table_of_another_model_is_not_resumed(batch, folder, tmp_path):
     batch(folder)
     path = tmp_path / "out.csv"
     path.write_bytes(path.read_bytes().replace(b"faceloupe-mobilenet", b"another-mobilenet"))
@@ -248,7 +248,7 @@ def test_a_row_states_no_effort_where_another_model_was_named(batch, folder, tmp
     assert {(row["effort"], row["model_id"]) for row in read(tmp_path / "out.csv")} == {("", OTHER_MODEL)}
 
 
-def test_a_table_of_another_effort_is_not_gone_on_with(batch, folder, tmp_path):
+def test_a_table_of_another_effort_is_not_resumed(batch, folder, tmp_path):
     batch(folder, settings=Settings(effort="quick"))
     before = (tmp_path / "out.csv").read_bytes()
     with pytest.raises(UsageError, match=r"started with .*\(effort quick\).* this is .*\(effort thorough\)"):
@@ -293,7 +293,7 @@ def test_a_batch_killed_twenty_times_has_the_rows_of_one_that_was_not(batch, fol
     assert sizes == sorted(set(sizes))
 
 
-def test_a_batch_can_be_cancelled_and_gone_on_with(batch, folder, tmp_path):
+def test_a_batch_can_be_cancelled_and_resumed(batch, folder, tmp_path):
     done = []
     for number in range(10):
         (folder / "2" / f"SLOW {number}").write_bytes(f"slow {number}".encode())
@@ -396,7 +396,7 @@ def test_parquet_holds_the_same_with_types(batch, folder, tmp_path):
         batch(folder, out="out.parquet")
 
 
-def test_a_number_of_workers_that_cannot_be_is_refused(batch, folder):
+def test_a_number_of_workers_that_is_impossible_is_refused(batch, folder):
     for count in (0, -1, 10**6):
         with pytest.raises(UsageError, match="number of workers"):
             batch(folder, workers=count, out=f"{count}.csv")

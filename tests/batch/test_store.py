@@ -80,7 +80,7 @@ def test_what_the_first_upload_makes_is_its_owners_alone(tmp_path):
     "name",
     ["../../evil.jpg", "/etc/passwd", "..", ".hidden", "a\nb.jpg", "", "\u202egpj.exe", "é" * 400],
 )
-def test_no_name_of_an_upload_leads_out_of_the_folder(batch_store, name):
+def test_no_name_of_an_upload_points_outside_the_folder(batch_store, name):
     batch = batch_store.add("", uploads=uploads((name, b"x")))
     (task,) = inputs(batch.spec())
     assert task.path.startswith(str(batch.folder / "uploads"))

@@ -98,7 +98,7 @@ def test_the_members_are_what_the_store_has(made):
     assert b"Doe v. Roe" in members[format.PAGE]
 
 
-def test_a_result_stands_in_one_member_alone(made):
+def test_a_result_is_stored_in_only_one_member(made):
     texts = {name: content for name, content in made.members.items() if name.endswith((".json", ".jsonl"))}
     logits = {name: json.loads(report)["faces"][0]["raw_logit"] for name, report in texts.items() if "reports/" in name}
     assert any(logits.values())

@@ -175,7 +175,7 @@ def test_an_encrypted_member_is_refused(made):
     assert "encrypted" in text
 
 
-def test_an_unsigned_bundle_is_called_so(made):
+def test_an_unsigned_bundle_is_reported_as_such(made):
     members = made.members
     del members[format.SIGNATURE]
     assert problems(zipped(members.items())) == ["The bundle is not signed: manifest.sig is missing."]

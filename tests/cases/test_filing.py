@@ -189,7 +189,7 @@ def test_a_report_of_other_evidence_is_refused_and_logged(store, case):
     assert actions(store, case.id)[-1] == "run refused"
 
 
-def test_no_way_leads_to_another_score(store, case, folder):
+def test_a_filed_score_cannot_be_changed_unnoticed(store, case, folder):
     item = filed(store, case)
     (run,) = store.runs.of_item(case.id, item.sha256)
     with closing(sqlite3.connect(folder / "cases.sqlite")) as connection:
@@ -256,7 +256,7 @@ def test_items_are_found_by_name_hash_and_outcome(store, case):
     assert (page.items, page.total) == (everything[20:25], 30)
 
 
-def test_an_item_is_meant_by_the_first_digits_of_its_hash_if_by_one_item_alone(store, case):
+def test_the_first_digits_of_a_hash_select_an_item_if_they_are_unique(store, case):
     item = store.items.file(case.id, upload(), actor="Ann")
     assert store.items.get(case.id, item.sha256[:4].upper()) == item
     for prefix in ("", item.sha256[:3], "zzzz", "0" * 64, "%", item.sha256 + "0"):

@@ -72,7 +72,7 @@ def test_whether_the_score_was_seen_is_read_from_the_log(store, case):
     assert json.loads(store.log.entries(case.id)[-1].parameters)["score_seen_before"] is True
 
 
-def test_a_view_of_another_item_is_none_of_this_one(store, case):
+def test_a_view_of_another_item_does_not_count_for_this_one(store, case):
     item, other = filed(store, case), filed(store, case, b"other")
     store.reviews.view_score(case.id, other.sha256, examiner="Ann")
     assert not store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
@@ -235,7 +235,7 @@ def test_a_clock_that_is_set_back_changes_neither_the_order_nor_what_is_signed(f
 
 
 @pytest.mark.parametrize("utc", ["9999-12-31T23:59:59.999999Z", "zz"])
-def test_an_edited_time_is_told_and_stops_no_work(folder, store, case, utc):
+def test_an_edited_time_is_reported_and_stops_no_work(folder, store, case, utc):
     with closing(sqlite3.connect(folder / "cases.sqlite")) as connection:
         connection.execute("DROP TRIGGER log_no_update")
         connection.execute("UPDATE log SET utc = ? WHERE chain = ?", (utc, case.id))

@@ -98,7 +98,7 @@ def test_leftovers_of_the_dead_and_of_long_ago_are_removed_and_no_others(folder,
     assert {path.name for path in incoming.iterdir()} == {name for name, stays in names.items() if stays}
 
 
-def test_work_that_was_begun_and_not_finished_is_told(store, case):
+def test_work_that_was_begun_and_not_finished_is_reported(store, case):
     item = store.items.file(case.id, upload(), actor="Ann")
     assert store.items.unfinished() == ()
     store.runs.begin(case.id, item.sha256, actor="Ann")
@@ -140,7 +140,7 @@ def test_a_later_version_migrates_the_store_and_the_earlier_one_then_refuses_it(
 
 
 @pytest.mark.parametrize("content", [b"no database " * 500, b"SQLite format 3\x00" + bytes(5000)])
-def test_a_damaged_database_is_one_sentence(folder, content):
+def test_a_damaged_database_is_reported_in_one_sentence(folder, content):
     folder.mkdir()
     (folder / "cases.sqlite").write_bytes(content)
     with pytest.raises(CaseError, match="damaged"):
@@ -148,7 +148,7 @@ def test_a_damaged_database_is_one_sentence(folder, content):
     assert (folder / "cases.sqlite").read_bytes() == content
 
 
-def test_a_file_where_the_folder_belongs_is_one_sentence(tmp_path):
+def test_a_file_where_the_folder_belongs_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CaseError, match="cannot be used"):
         CaseStore(tmp_path / "file")
@@ -178,7 +178,7 @@ def nobody():
                 path.chmod(0o755)
 
 
-def test_a_folder_that_may_only_be_read_is_one_sentence_and_stays_as_it_is(nobody):
+def test_a_folder_that_may_only_be_read_is_reported_in_one_sentence_and_stays_as_it_is(nobody):
     folder, case, _ = nobody
     before = state(folder)
     with pytest.raises(CaseError) as refused:
@@ -240,7 +240,7 @@ def test_heads_that_cannot_be_noted_stop_nothing(store, case, monkeypatch):
     assert store.log.verify(case.id).ok
 
 
-def test_a_database_that_others_hold_is_one_sentence(store, case, folder, monkeypatch):
+def test_a_database_that_others_hold_is_reported_in_one_sentence(store, case, folder, monkeypatch):
     monkeypatch.setattr(database, "_WAIT_S", 0.05)
     with closing(sqlite3.connect(folder / "cases.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

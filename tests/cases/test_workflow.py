@@ -44,7 +44,7 @@ def test_one_analysis_is_filed_once(workflow, analyzer, settings):
     assert len(workflow.store.runs.of_item(workflow.case_id, evidence_file.evidence.sha256)) == 1
 
 
-def test_a_report_without_pictures_does_not_take_the_place_of_a_run_that_says_the_same(workflow, analyzer, settings):
+def test_a_report_without_pictures_does_not_replace_a_run_that_says_the_same(workflow, analyzer, settings):
     item = workflow.file(take(PHOTOGRAPH, settings), PHOTOGRAPH.name, progress=silent)
     run = workflow.analyze(item, analyzer, progress=silent)
     evidence_file = open_evidence(PHOTOGRAPH, max_bytes=settings.max_bytes)

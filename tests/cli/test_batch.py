@@ -124,7 +124,7 @@ def test_names_come_from_a_list_on_stdin_and_any_reader_of_csv_reads_them(tmp_pa
         (["--csv", "out.csv"], "PATH"),
     ],
 )
-def test_bad_usage_is_one_sentence_and_begins_nothing(capsys, tmp_path, monkeypatch, arguments, sentence):
+def test_bad_usage_is_reported_in_one_sentence_and_begins_nothing(capsys, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.jpg").touch()
     (tmp_path / "taken.csv").write_text("mine")
@@ -135,7 +135,7 @@ def test_bad_usage_is_one_sentence_and_begins_nothing(capsys, tmp_path, monkeypa
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_table_states_its_effort_and_is_not_gone_on_with_at_another(capsys, tmp_path):
+def test_a_table_states_its_effort_and_is_not_resumed_at_another(capsys, tmp_path):
     (tmp_path / "x.jpg").write_bytes(b"no picture")
     order = (tmp_path / "x.jpg", "--csv", tmp_path / "out.csv", "--workers", "1")
     assert run(capsys, *order, "--effort", "thorough")[0] == 0

@@ -206,7 +206,7 @@ def test_a_failed_check_is_told_by_the_exit_code_also_where_nobody_reads(in_use,
     ],
     ids=lambda arguments: " ".join(map(str, arguments)),
 )
-def test_bad_usage_is_one_sentence(capsys, in_use, tmp_path, monkeypatch, arguments):
+def test_bad_usage_is_reported_in_one_sentence(capsys, in_use, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     named = {"CASE": in_use.case_id, "BUNDLE": in_use.path}
     code, _, err = run(capsys, *(named.get(argument, argument) for argument in arguments))

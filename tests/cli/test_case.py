@@ -187,7 +187,7 @@ def test_to_show_a_case_is_to_have_seen_its_results(capsys, case):
     ],
     ids=lambda arguments: " ".join(map(str, arguments[:4])),
 )
-def test_bad_usage_is_one_sentence(capsys, case, arguments):
+def test_bad_usage_is_reported_in_one_sentence(capsys, case, arguments):
     code, out, err = run(capsys, *(case if argument == "CASE" else argument for argument in arguments))
     assert (code, out, err.count("\n")) == (2, "", 1)
 
@@ -214,7 +214,7 @@ def test_a_broken_log_fails_the_check_and_the_others_pass(capsys, folder, case):
     assert run(capsys, "case", "verify-log", other)[0] == 0
 
 
-def test_no_case_yet_is_said(capsys):
+def test_no_case_yet_is_reported(capsys):
     assert run(capsys, "case", "list") == (
         0,
         "There are no cases yet; create one with `faceloupe case create NAME`.\n",
@@ -223,7 +223,7 @@ def test_no_case_yet_is_said(capsys):
     assert run(capsys, "case", "verify-log") == (0, "", "")
 
 
-def test_a_data_folder_that_cannot_be_used_is_one_sentence(capsys, tmp_path, monkeypatch):
+def test_a_data_folder_that_cannot_be_used_is_reported_in_one_sentence(capsys, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "file"))
     code, out, err = run(capsys, "case", "list")
@@ -248,7 +248,9 @@ def test_a_file_may_go_once_it_is_filed(capsys, tmp_path, case):
 
 
 @pytest.mark.parametrize("options", [("--no-analysis",), ()])
-def test_where_it_cannot_be_told_what_a_file_holds_besides_its_picture_this_is_told(capsys, tmp_path, case, options):
+def test_where_it_cannot_be_told_what_a_file_holds_besides_its_picture_this_is_reported(
+    capsys, tmp_path, case, options
+):
     (tmp_path / "notes.jpg").write_text("no picture")
     code, out, err = run(capsys, "case", "add", case, tmp_path / "notes.jpg", "--embedded", *options)
     assert (code, out.count("\n"), err.count("\n")) == (2, 1, 1)  # the file itself is filed

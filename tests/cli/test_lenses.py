@@ -65,7 +65,7 @@ def test_out_holds_the_same_json_and_is_never_overwritten(capsys, claimed, tmp_p
     ],
     ids=["empty", "text", "ZIP"],
 )
-def test_a_file_that_no_lens_can_read_is_one_sentence(capsys, tmp_path, content, sentence):
+def test_a_file_that_no_lens_can_read_is_reported_in_one_sentence(capsys, tmp_path, content, sentence):
     path = tmp_path / "file.jpg"
     path.write_bytes(content)
     code, out, err = run(capsys, "lenses", path, "--json")
@@ -73,7 +73,7 @@ def test_a_file_that_no_lens_can_read_is_one_sentence(capsys, tmp_path, content,
     assert sentence in err
 
 
-def test_wrong_use_is_one_sentence(capsys, tmp_path):
+def test_wrong_use_is_reported_in_one_sentence(capsys, tmp_path):
     for arguments in (
         ("nosuch.jpg",),
         (tmp_path,),

@@ -77,13 +77,13 @@ def test_an_effort_or_a_model_says_what_scores(capsys, other_quick, options, eff
     ids=["unknown", "at odds", "empty"],
 )
 @pytest.mark.parametrize("command", ["analyze", "batch --csv /dev/null/out.csv", "validate"])
-def test_an_effort_that_cannot_be_is_one_sentence(capsys, command, options, expected_text):
+def test_an_effort_that_is_impossible_is_reported_in_one_sentence(capsys, command, options, expected_text):
     code, out, err = run(capsys, *command.split(), GENERATED, *options)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert expected_text in err
 
 
-def test_an_unknown_effort_of_the_environment_is_one_sentence(capsys, monkeypatch):
+def test_an_unknown_effort_of_the_environment_is_reported_in_one_sentence(capsys, monkeypatch):
     monkeypatch.setenv("FACELOUPE_EFFORT", "fast")
     code, out, err = run(capsys, "analyze", GENERATED)
     assert (code, out) == (2, "")
@@ -160,7 +160,7 @@ def bad_inputs(folder: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "folder", "empty.png", "truncated.jpg", "text.jpg", "bomb.png"])
-def test_a_bad_input_gets_one_sentence_and_exit_code_2(capsys, tmp_path, name):
+def test_a_bad_input_is_reported_in_one_sentence_and_exit_code_2(capsys, tmp_path, name):
     path = bad_inputs(tmp_path)[name]
     before = path.read_bytes() if path.is_file() else None
     code, out, err = run(capsys, "analyze", path, "--json")
@@ -176,7 +176,7 @@ def test_a_bad_input_gets_one_sentence_and_exit_code_2(capsys, tmp_path, name):
 
 
 @pytest.mark.parametrize("arguments", [[], ["analyze"], ["analyse", "x"], ["analyze", "x", "--wrong"]])
-def test_bad_usage_is_one_sentence(capsys, arguments):
+def test_bad_usage_is_reported_in_one_sentence(capsys, arguments):
     code, out, err = run(capsys, *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
 
@@ -241,7 +241,7 @@ def test_a_setting_that_is_no_number_is_named(capsys, monkeypatch):
         ("DEVICE", "abacus"),
     ],
 )
-def test_a_setting_out_of_range_is_one_sentence(capsys, monkeypatch, name, value):
+def test_a_setting_out_of_range_is_reported_in_one_sentence(capsys, monkeypatch, name, value):
     monkeypatch.setenv(f"FACELOUPE_{name}", value)
     code, out, err = run(capsys, "analyze", GENERATED, "--json")
     assert (code, out, err.count("\n")) == (2, "", 1)

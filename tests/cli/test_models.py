@@ -125,7 +125,7 @@ def test_an_empty_weights_folder_is_no_verified_one(capsys, tmp_path, monkeypatc
     assert (code, out, err.count("\n")) == (1, "", 1)
 
 
-def test_a_damaged_record_is_one_sentence(capsys, folder):
+def test_a_damaged_record_is_reported_in_one_sentence(capsys, folder):
     (folder / f"{QUICK_MODEL}.json").write_text("{")
     for action in ("list", "verify"):
         code, out, err = run(capsys, "models", action)
@@ -157,7 +157,7 @@ def test_fetch_restores_the_weights_of_every_part(capsys, folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_proxy")
-def test_a_fetch_that_fails_is_one_sentence(capsys, folder, monkeypatch):
+def test_a_fetch_that_fails_is_reported_in_one_sentence(capsys, folder, monkeypatch):
     record = single(folder)
     (folder / record.weights_file).unlink()
     for address in ("", "http://127.0.0.1.example.com/x"):
@@ -217,7 +217,7 @@ def test_inspect_names_what_would_run_and_runs_nothing(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"text\n", b"PK\x03\x04", b"\x80\x02\x82\x01."])
-def test_a_bad_checkpoint_is_one_sentence(capsys, tmp_path, content):
+def test_a_bad_checkpoint_is_reported_in_one_sentence(capsys, tmp_path, content):
     path = tmp_path / "a\nb.pt"
     if content is not None:
         path.write_bytes(content)
@@ -227,7 +227,7 @@ def test_a_bad_checkpoint_is_one_sentence(capsys, tmp_path, content):
 
 
 @pytest.mark.parametrize("arguments", [[], ["x"], ["inspect"], ["list", "x"], ["verify", "--json"]])
-def test_bad_usage_is_one_sentence(capsys, arguments):
+def test_bad_usage_is_reported_in_one_sentence(capsys, arguments):
     code, out, err = run(capsys, "models", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
 

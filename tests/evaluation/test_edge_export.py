@@ -57,7 +57,7 @@ def exported(kind, tmp_path_factory):
     return folder
 
 
-def test_a_network_that_takes_the_place_of_the_original_is_analyzed_with_like_it(analyzer, settings):
+def test_a_network_that_replaces_the_original_is_analyzed_with_like_it(analyzer, settings):
     network = load_network(RECORD, weights_folder())
 
     def run(views):
@@ -127,7 +127,7 @@ def test_what_is_not_what_its_record_says_is_refused(exported, kind, tmp_path):
             edge_export.read_exported(tmp_path / f"{name}.{kind}", RECORD)
 
 
-def test_a_bad_request_is_one_sentence(capsys, exported, kind, tmp_path):
+def test_a_bad_request_is_reported_in_one_sentence(capsys, exported, kind, tmp_path):
     ensemble = next(record for record in read_registry(weights_folder()).values() if record.members)
     (tmp_path / "empty").mkdir()
     for arguments in (

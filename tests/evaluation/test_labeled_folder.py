@@ -93,7 +93,7 @@ def test_the_evidence_is_not_touched(folder, analyzer, settings):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_one_class_alone_has_no_error_rates(folder, analyzer, settings):
+def test_error_rates_need_both_classes(folder, analyzer, settings):
     shutil.rmtree(folder / "fake")
     with pytest.raises(UsageError, match="fake contains no files"):
         labeled_folder.validate(folder, analyzer)
@@ -110,7 +110,7 @@ def test_one_file_under_both_labels_is_refused(folder, analyzer, settings):
 
 
 @pytest.mark.parametrize("arguments", [["validate", "nowhere"], ["validate"], ["validate", ".", "--model", "none"]])
-def test_bad_usage_is_one_sentence(arguments, capsys):
+def test_bad_usage_is_reported_in_one_sentence(arguments, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

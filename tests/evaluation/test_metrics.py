@@ -141,7 +141,7 @@ def test_perfect_and_inverted_scores_are_the_ends_of_both_scales():
         assert metrics.equal_error_rate(labels, scores, once(labels)) == rate
 
 
-def test_one_class_alone_measures_nothing():
+def test_measures_need_both_classes():
     labels = np.zeros(5, int)
     assert np.isnan(metrics.auc(labels, np.arange(5.0), once(labels)))
     assert np.isnan(metrics.share(np.ones(5, bool), labels == 1, once(labels)))

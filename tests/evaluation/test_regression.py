@@ -32,7 +32,7 @@ def decided(store: CaseStore, case_id: str, content: bytes, *, outcome: str, dec
     return item.sha256
 
 
-def test_an_outcome_that_changed_is_a_flip_and_one_that_did_not_is_none(store, analyzer):
+def test_only_a_changed_outcome_counts_as_a_flip(store, analyzer):
     case = store.create_case("Open", examiner="Ann")
     changed = decided(store, case.id, GENERATED.read_bytes(), outcome="not_applicable", decision="manipulated")
     decided(store, case.id, b"plain text", outcome="error", decision="error")

@@ -56,7 +56,7 @@ def toned(crop: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("make", [gray, toned])
-def test_a_picture_in_one_tone_is_told_from_one_in_color(crop, make):
+def test_a_picture_in_one_tone_is_distinguished_from_one_in_color(crop, make):
     gates = QualityGates(48, 5.0, 0.9, min_color=2.0)
     assert color_spread(make(crop)) < 1.0
     assert color_spread(crop) > 4.0

@@ -112,7 +112,7 @@ def test_tracks_that_share_a_frame_are_never_one_person():
     assert len(link(tracker.tracks)) == 1
 
 
-def test_someone_else_at_the_same_place_is_another_track():
+def test_another_person_at_the_same_position_is_another_track():
     tracker, _ = run([{"ann": (300, 240)}, {"bob": (300, 240)}])
     assert len(tracker.tracks) == 2
 

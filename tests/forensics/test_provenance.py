@@ -67,7 +67,7 @@ def listener():
 
 @pytest.mark.shared
 @pytest.mark.parametrize(("name", "state"), [*FORMATS.items(), *dict.fromkeys(WITHOUT, "none").items()])
-def test_the_states_of_public_files_are_told_apart(name, state, shared_data):
+def test_the_states_of_public_files_are_distinguished(name, state, shared_data):
     assert source((shared_data / "formats" / name).read_bytes()).credentials.state == state
 
 

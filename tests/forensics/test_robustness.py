@@ -44,6 +44,6 @@ def test_the_face_as_it_is_has_the_ratio_of_the_analysis_and_every_change_is_lis
     assert lens.findings == ()
 
 
-def test_a_picture_without_a_face_is_one_sentence(face_model):
+def test_a_picture_without_a_face_is_reported_in_one_sentence(face_model):
     with pytest.raises(EvidenceError, match="No face"):
         robustness.examine(source(files.saved("PNG"), face_model=face_model))

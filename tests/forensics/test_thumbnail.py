@@ -43,7 +43,7 @@ def test_a_picture_without_a_thumbnail_has_no_finding():
     assert result.findings == ()
 
 
-def test_a_thumbnail_that_is_not_a_picture_is_one_sentence():
+def test_a_thumbnail_that_is_not_a_picture_is_reported_in_one_sentence():
     with pytest.raises(EvidenceError):
         thumbnail.examine(source(with_thumbnail(GENERATED.read_bytes(), b"\xff\xd8 not a picture", raw=True)))
 

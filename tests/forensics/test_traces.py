@@ -124,7 +124,7 @@ def _suspect(content: bytes) -> set[str]:
         ("Ver.1.00", set()),
     ],
 )
-def test_programs_that_photographs_are_processed_with_are_told_apart(software, expected):
+def test_programs_that_photographs_are_processed_with_are_distinguished(software, expected):
     content = saved("JPEG", exif=files.exif({"Software": software}))
     assert fired(content) == expected
     findings = traces.examine(source(content)).findings

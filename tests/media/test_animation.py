@@ -45,7 +45,7 @@ def test_every_frame_has_its_number_and_its_time_also_from_the_sandbox(format_na
 
 
 @every_format
-def test_frames_on_the_way_are_told_from_the_wanted_ones(format_name):
+def test_frames_on_the_way_are_distinguished_from_the_wanted_ones(format_name):
     video = opened(animated(format_name), format_name)
     assert [(frame.index, frame.wanted) for frame in video.walk([2, 4], every=True)] == [
         (index, index in (2, 4)) for index in range(5)

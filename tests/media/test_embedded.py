@@ -32,7 +32,7 @@ every_format = pytest.mark.parametrize("format_name", PILLOW_NAMES)
 
 
 @every_format
-def test_a_plain_picture_holds_nothing_behind_it(format_name):
+def test_a_plain_picture_has_no_embedded_content(format_name):
     assert find(picture(format_name), format_name) == ()
     assert find(picture(format_name) + bytes(100), format_name) == ()  # room that a camera left
 

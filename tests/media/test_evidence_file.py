@@ -67,7 +67,7 @@ def test_the_type_is_read_from_the_content(head, expected):
     assert sniff(head) == expected
 
 
-def test_a_video_is_told_from_a_still_whatever_its_name(tmp_path):
+def test_a_video_is_distinguished_from_a_still_whatever_its_name(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavc1")
     assert evidence_file.open_evidence(path, max_bytes=100).evidence.media_type == "video"

@@ -194,7 +194,7 @@ def test_a_real_photograph_decodes():
     assert decode(skimage_picture("chelsea.png").read_bytes()).rgb.shape == (300, 451, 3)
 
 
-def test_a_cut_jpeg_with_a_false_end_marker_is_told_from_a_whole_one():
+def test_a_cut_jpeg_with_a_false_end_marker_is_distinguished_from_a_whole_one():
     whole = GENERATED.read_bytes()
     for share in (0.5, 0.8, 0.97):
         with pytest.raises(EvidenceError, match="damaged, incomplete"):
@@ -246,7 +246,7 @@ def test_the_limit_holds_for_the_page_that_is_decoded():
         decode(first, max_pixels=1000)
 
 
-def test_a_lone_preview_is_called_one():
+def test_a_preview_without_its_picture_is_reported_as_a_preview():
     picture = decode(encode(gradient(), "TIFF", tiffinfo={254: 1}))
     assert picture.notes == (
         "The file marks its picture as a reduced preview; the full picture was not found and not analyzed.",

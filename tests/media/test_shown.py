@@ -116,7 +116,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("profile", BROKEN.values(), ids=BROKEN)
-def test_a_profile_that_cannot_be_applied_is_told_and_changes_nothing(profile, kind):
+def test_a_profile_that_cannot_be_applied_is_reported_and_changes_nothing(profile, kind):
     picture = decode(encode(noise(3), kind, icc_profile=profile))
     assert np.array_equal(picture.rgb, decode(encode(noise(3), kind)).rgb)
     assert "profile" in picture.unshown
@@ -124,7 +124,7 @@ def test_a_profile_that_cannot_be_applied_is_told_and_changes_nothing(profile, k
     assert picture.shown == Shown()
 
 
-def test_a_profile_whose_parts_are_missing_is_told():
+def test_a_profile_whose_parts_are_missing_is_reported():
     part = b"ICC_PROFILE\0" + bytes((1, 2)) + icc.permuted("bgr")
     assert "incomplete" in decode(with_segment(encode(noise(3), "JPEG"), 0xE2, part)).unshown
     broken = b"name\0\0" + b"no zlib"
@@ -187,7 +187,7 @@ def test_cicp_goes_before_a_profile_and_a_profile_before_gamma():
     ],
     ids=["matrix", "range", "reserved", "no area"],
 )
-def test_colors_of_a_png_that_viewers_take_differently_are_told(chunks, message):
+def test_colors_of_a_png_that_viewers_take_differently_are_reported(chunks, message):
     picture = decode(png(noise(7), **chunks))
     assert message in picture.unshown
     assert np.array_equal(picture.rgb, np.asarray(noise(7)))
@@ -236,7 +236,7 @@ def test_hdr_stills_are_shown_as_the_picture_they_were_made_from(kind, make, tra
     ],
     ids=["PQ", "HLG", "gAMA 1", "linear", "Display P3", "gAMA 1/1.8", "channels exchanged", "sRGB"],
 )
-def test_a_picture_whose_eight_bits_leave_few_levels_is_told(make, few):
+def test_a_picture_whose_eight_bits_leave_few_levels_is_reported(make, few):
     ramp = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2).repeat(8, 0))
     picture = decode(make(ramp))
     assert bool(picture.coarse) == few
@@ -259,7 +259,7 @@ def test_xmp_turns_nothing_and_a_difference_is_noted():
         assert picture.shown.orientation is None, kind
 
 
-def test_exif_decides_where_xmp_says_something_else():
+def test_exif_wins_over_a_contradicting_xmp():
     exif = Image.Exif()
     exif[0x0112] = 6
     xmp = b"<tiff:Orientation>1</tiff:Orientation>"

@@ -183,7 +183,7 @@ def test_the_control_clip_is_manipulated_to_the_core_of_version_2():
     assert (analysis.outcome, len(analysis.tracks)) == (Outcome.MANIPULATED, 1)
 
 
-def test_names_in_archives_and_system_files_are_what_they_are():
+def test_an_undeclared_name_encoding_stays_escaped_and_system_files_are_recognized():
     (japanese,) = listed([str(TRIALS / "26_cp932_names.zip")])
     assert japanese.member_name == r"\x8f\xd8\x8b\x92\x8e\xca_.jpg"
     reader = Reader(10**8)

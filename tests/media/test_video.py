@@ -114,7 +114,7 @@ def test_coarse_gray_follows_the_picture_in_every_pixel_format(tmp_path):
         assert max(luma[20:].max(), luma[:, 34:].max()) < 40, pix_fmt
 
 
-def test_on_the_way_every_frame_since_the_key_frame_is_seen_and_told_from_the_wanted_ones(tmp_path):
+def test_on_the_way_every_frame_since_the_key_frame_is_seen_and_distinguished_from_the_wanted_ones(tmp_path):
     video = opened(write_clip(tmp_path / "a.mp4", numbered(60), gop=12, options={"sc_threshold": "0"}))
     seen = [(decoded_frame.index, decoded_frame.wanted) for decoded_frame in video.walk([30, 50], every=True)]
     assert seen == [(index, index in (30, 50)) for index in range(24, 51)]
@@ -200,7 +200,7 @@ def test_a_variable_frame_rate_keeps_every_timestamp(tmp_path):
     assert abs(video.facts.frame_rate * times[-1] - 29) < 1
 
 
-def test_times_count_from_the_first_frame_and_the_start_is_told(tmp_path):
+def test_times_count_from_the_first_frame_and_the_start_is_reported(tmp_path):
     times = [5 + Fraction(index, 25) for index in range(5)]
     video = opened(write_clip(tmp_path / "a.mkv", numbered(5), times=times))
     assert video.facts.start_s == 5

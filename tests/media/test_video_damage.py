@@ -72,7 +72,7 @@ def test_damage_in_the_middle_costs_what_it_touches_and_nothing_concealed_is_sho
 
 @pytest.mark.parametrize("cut", range(40, 100, 5))
 @pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video"])
-def test_of_a_clip_that_was_cut_short_nothing_concealed_is_shown(tmp_path, codec, cut):
+def test_of_a_clip_that_was_interrupted_nothing_concealed_is_shown(tmp_path, codec, cut):
     path = write_clip(tmp_path / "a.ts", numbered(40), codec=codec)
     whole, content = walked(opened(path)), path.read_bytes()
     shown = walked(opened(content[: len(content) * cut // 100], "MPEG-TS"))

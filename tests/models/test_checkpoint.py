@@ -368,7 +368,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_sound_checkpoint_gets_one_sentence(tmp_path, name):
+def test_what_is_no_sound_checkpoint_is_reported_in_one_sentence(tmp_path, name):
     content, message = REFUSED[name]
     with pytest.raises(WeightsError, match=message) as problem:
         inspect_checkpoint(written(tmp_path, content))
@@ -450,7 +450,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_stays_small(tmp_path, name):
+def test_a_decompression_bomb_takes_little_memory(tmp_path, name):
     content, complete = BOMBS[name]
     inspection = inspect_checkpoint(written(tmp_path, content))
     assert inspection.complete is complete

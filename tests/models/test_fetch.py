@@ -153,14 +153,14 @@ def test_a_server_that_stays_broken_is_given_up(release, record, folder):
     assert len(server.asked) == 3
 
 
-def test_a_broken_transfer_goes_on_where_it_stopped(release, record, folder):
+def test_a_broken_transfer_resumes_where_it_stopped(release, record, folder):
     server = release(cut(200_000), cut(200_000), whole)
     fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
     assert [asked for _, asked in server.asked] == [None, "bytes=200000-", "bytes=400000-"]
 
 
-def test_a_transfer_goes_on_in_the_next_run(release, record, folder):
+def test_a_transfer_resumes_in_the_next_run(release, record, folder):
     server = release(cut(150_000))
     assert "450,000 of 600,000" in refused(record, folder)
     server.behaviors[:] = [whole]
@@ -277,7 +277,7 @@ def test_plain_http_is_for_this_machine_alone(record, folder, monkeypatch, addre
     assert "only downloaded over https" in refused(record, folder)
 
 
-def test_nothing_listening_is_one_sentence(record, folder, monkeypatch):
+def test_a_missing_listener_is_reported_in_one_sentence(record, folder, monkeypatch):
     with served(whole) as server:
         address = server.address
     monkeypatch.setenv("FACELOUPE_RELEASES", address)
@@ -357,7 +357,7 @@ def test_two_processes_fetch_once(release, record, folder):
 
 
 @pytest.mark.slow
-def test_a_disk_that_takes_no_more_is_one_sentence(release, record, folder):
+def test_a_disk_that_takes_no_more_is_reported_in_one_sentence(release, record, folder):
     release(whole)
     limit = 100_000
 
@@ -387,7 +387,7 @@ def fetch_under(folder, mount: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_sentence(release, record, folder):
+def test_a_full_disk_is_reported_in_one_sentence(release, record, folder):
     server = release(whole)
     saved = folder.rename(folder.with_name("saved"))
     folder.mkdir()
@@ -407,7 +407,7 @@ def test_where_the_records_cannot_be_written_weights_go_to_the_data_folder(relea
     assert (tmp_path / "data" / "weights" / record.weights_file).read_bytes() == CONTENT
 
 
-def test_a_cancelled_download_stops_and_goes_on_later(release, record, folder):
+def test_a_cancelled_download_stops_and_resumes_later(release, record, folder):
     server = release(whole)
     asked = iter([False, True])
     with pytest.raises(Cancelled):
@@ -418,7 +418,7 @@ def test_a_cancelled_download_stops_and_goes_on_later(release, record, folder):
     assert server.asked[-1][1] is not None
 
 
-def test_a_folder_in_the_way_is_one_sentence(release, record, folder):
+def test_a_folder_in_the_way_is_reported_in_one_sentence(release, record, folder):
     release(whole)
     (folder / record.weights_file).mkdir()
     with pytest.raises(WeightsError, match="cannot be replaced"):
@@ -448,7 +448,7 @@ def test_a_carried_file_of_no_model_is_refused(record, folder, tmp_path, content
     assert names(folder) == set()
 
 
-def test_a_carried_file_must_be_one(record, folder, tmp_path):
+def test_a_carried_file_must_be_a_file(record, folder, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "none", tmp_path / "pipe"):
         with pytest.raises(UsageError, match="is not a file"):
@@ -468,7 +468,7 @@ def test_owner_repository_and_tag_are_one_setting(record, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[{}]", "[1]", '[{"id": 5}]', "[" * 100_000])
-def test_a_damaged_registry_is_one_sentence(record, folder, text):
+def test_a_damaged_registry_is_reported_in_one_sentence(record, folder, text):
     (folder / "registry.json").write_text(text)
     assert "registry.json" in refused(record, folder)
 

@@ -62,7 +62,7 @@ def test_what_the_lenses_saw_is_found_again_by_its_address(app):
     assert "no longer in memory" in page_text(gone)
 
 
-def test_an_address_of_what_is_gone_or_was_never_there_is_one_sentence():
+def test_an_address_of_what_is_gone_or_was_never_there_is_reported_in_one_sentence():
     gone = opened({"result": "0" * 32})
     assert not gone.exception
     assert "no longer in memory" in page_text(gone)

@@ -194,7 +194,7 @@ def test_nothing_chosen_gets_a_sentence(app):
     assert "needs files" in page_text(app)
 
 
-def test_a_batch_that_was_cut_short_can_be_gone_on_with_or_removed(app):
+def test_a_batch_that_was_interrupted_can_be_resumed_or_removed(app):
     batch = resources.batch_store().add("cut", uploads=[("a.jpg", io.BytesIO(b"no picture"))])
     app.run()
     app.button(key=f"batch-{batch.id}").click().run()

@@ -65,7 +65,7 @@ def test_an_opened_item_shows_the_run_that_the_list_shows(app):
     assert [json.loads(entry.parameters)["run"] for entry in views] == [finding.id, other]
 
 
-def test_a_filed_report_with_a_wrong_type_is_one_sentence_and_the_decisions_stay(app, data_folder):
+def test_a_filed_report_with_a_wrong_type_is_reported_in_one_sentence_and_the_decisions_stay(app, data_folder):
     case_with_report(report_of(SHA256))
     with closing(sqlite3.connect(data_folder / "cases.sqlite")) as connection:
         (text,) = connection.execute("SELECT report FROM runs").fetchone()
@@ -244,7 +244,7 @@ def break_log(data_folder):
         connection.execute("UPDATE log SET actor = 'Mallory' WHERE action = 'intake'")
 
 
-def test_a_broken_log_is_said_in_the_header(filed, data_folder):
+def test_a_broken_log_is_shown_in_the_header(filed, data_folder):
     assert "log verified" in page_text(go(filed, "case"))
     break_log(data_folder)
     text = page_text(click(filed, "verify_log")).replace("\\", "")

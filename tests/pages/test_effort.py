@@ -126,7 +126,7 @@ def test_what_is_filed_to_a_blind_case_is_analyzed_with_the_chosen_effort(app):
     assert f'"model": "{OTHER_MODEL}"' in store.runs.report_text(run.id)
 
 
-def test_a_batch_that_was_cut_short_is_gone_on_with_at_its_own_effort(app, batch_store):
+def test_a_batch_that_was_interrupted_is_resumed_at_its_own_effort(app, batch_store):
     settings = Settings(effort="quick")
     batch = resources.batch_store().add("cut", settings=settings, uploads=[("a.jpg", io.BytesIO(b"no picture"))])
     go(app, "batch")

@@ -132,7 +132,7 @@ def test_evidence_of_a_blind_case_that_is_not_open_is_kept_from_who_has_not_deci
     assert "Error rates" in text
 
 
-def test_nobody_in_particular_sees_what_any_blind_case_keeps(app):
+def test_a_viewer_without_a_name_sees_no_results_of_blind_cases(app):
     case = blind_case_with()
     resources.cases().reviews.decide(
         case.id, SHA256, outcome="authentic", reason="Seen", confidence="low", examiner=ADA

@@ -81,7 +81,7 @@ def test_a_damaged_picture_keeps_what_could_be_read(app):
 
 
 @pytest.mark.parametrize(("content", "sentence"), [(b"", "empty"), (b"plain text", "not an image or a video")])
-def test_a_file_that_no_lens_can_read_is_one_sentence(app, content, sentence):
+def test_a_file_that_no_lens_can_read_is_reported_in_one_sentence(app, content, sentence):
     looked(app, content, "file.jpg")
     assert [sentence in element.value.replace("\\", "") for element in app.error] == [True]
 

@@ -40,7 +40,7 @@ def test_the_page_says_that_nothing_is_kept_and_that_a_case_is_needed_to_keep_so
     assert app.button(key="live_keep").disabled
 
 
-def test_keeping_before_the_first_frame_is_one_sentence(app):
+def test_keeping_before_the_first_frame_is_reported_in_one_sentence(app):
     create(app)
     go(app, "live").button(key="live_keep").click().run()
     assert not app.exception
@@ -78,7 +78,7 @@ def test_a_frame_is_answered_with_its_faces_in_shares_of_the_picture(session):
         *({"seq": 1, "jpeg": "A" * 5_000_000, "taken_ms": 0}, {"seq": 1, "jpeg": "AAAA", "taken_ms": 1e30}),
     ],
 )
-def test_whatever_else_a_browser_sends_is_one_sentence(session, frame):
+def test_whatever_else_a_browser_sends_is_reported_in_one_sentence(session, frame):
     answer = session(frame)
     assert answer.faces == []
     assert answer.problem.endswith(".")

@@ -61,7 +61,7 @@ def test_a_changed_bundle_fails_and_the_member_is_named(app, bundle):
     assert text.count("not checked") == 2  # the log and what is consistent
 
 
-def test_what_is_not_a_bundle_is_one_sentence(app, bundle):
+def test_what_is_not_a_bundle_is_reported_in_one_sentence(app, bundle):
     assert "not a ZIP" in checked(app, b"not a bundle")
     climbing = io.BytesIO()
     with zipfile.ZipFile(climbing, "w") as archive:
@@ -90,7 +90,7 @@ def test_the_protocol_is_in_the_language_of_the_app(bundle, monkeypatch):
     assert set(german) & set(english.splitlines()) == {""}
 
 
-def test_a_bundle_of_a_newer_format_is_one_sentence(app, bundle):
+def test_a_bundle_of_a_newer_format_is_reported_in_one_sentence(app, bundle):
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(bundle)) as old, zipfile.ZipFile(stream, "w") as new:
         members = {member: old.read(member) for member in old.namelist()}

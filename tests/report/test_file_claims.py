@@ -83,13 +83,13 @@ def stating(report: Report, outcome: Outcome, state: str, generator: str | None,
         (Outcome.AUTHENTIC, ("trusted", None, "provenance.digitalCapture"), False),
     ],
 )
-def test_file_and_model_disagree_only_where_a_claim_stands_against_a_verdict(of_marked, outcome, origin, disagrees):
+def test_file_and_model_disagree_only_if_a_claim_contradicts_a_verdict(of_marked, outcome, origin, disagrees):
     report = stating(build(of_marked), outcome, *origin)
     assert bool(disagreement(report)) is disagrees
     assert bool(disagreement(report, "de")) is disagrees
 
 
-def test_documents_show_what_the_file_says_and_never_run_it(analyzer):
+def test_documents_show_text_of_the_file_and_never_execute_it(analyzer):
     pictures: Pictures = {}
     record = CaseRecord.from_values(
         case([item([run(analysis_of(marked(f"Adobe Firefly {NASTY}"), analyzer), pictures)])])

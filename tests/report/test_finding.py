@@ -89,7 +89,7 @@ def test_a_verdict_that_something_else_forbids_does_not_promise_that_the_score_d
     assert "A verdict needs" not in finding.sentence
 
 
-def test_rates_of_unseen_sources_are_told_from_rates_of_known_ones(runs):
+def test_rates_of_unseen_sources_are_distinguished_from_rates_of_known_ones(runs):
     known = recorded("image")
     assert "sources that the model was trained on" in finding_of(known).error_rates
     standard = Report.from_json(msgspec.json.encode(runs.named["generated"]["report"]))

@@ -255,7 +255,7 @@ def test_an_address_or_method_that_is_not_there_is_a_problem(api):
     ("query", "word"),
     [("effort=best", "effort"), ("raw=maybe", "raw"), ("raw=true&raw=false", "twice"), ("frames=3", "frames")],
 )
-def test_a_query_that_cannot_be_is_refused(api, query, word):
+def test_a_query_that_is_impossible_is_refused(api, query, word):
     assert word in problem(api.post(f"/analyze?{query}", FAKE), 422)
 
 
@@ -335,7 +335,7 @@ def test_a_client_that_hangs_up_while_its_picture_is_analyzed_frees_its_place(ap
         b"POST /v1/analyze HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
     ],
 )
-def test_what_is_not_http_is_a_problem_too(api, sent):
+def test_requests_that_are_not_http_get_a_problem(api, sent):
     head, _, body = exchange(api.port, sent).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"application/problem+json" in head

@@ -25,7 +25,7 @@ def keys(tmp_path, clock):
     return ApiKeys(tmp_path / "data", clock=clock)
 
 
-def test_the_secret_is_kept_nowhere_and_the_file_is_its_owners_alone(keys, tmp_path):
+def test_the_secret_is_not_stored_and_only_the_owner_can_read_the_file(keys, tmp_path):
     key, secret = keys.create("newsroom", [Scope.READ])
     path = tmp_path / "data" / "api-keys.json"
     assert len(secret) > 50
@@ -35,7 +35,7 @@ def test_the_secret_is_kept_nowhere_and_the_file_is_its_owners_alone(keys, tmp_p
     assert keys.find(secret) == key
 
 
-def test_what_another_process_changes_counts_at_once(keys, tmp_path, clock):
+def test_changes_of_another_process_take_effect_at_once(keys, tmp_path, clock):
     other = ApiKeys(tmp_path / "data", clock=clock)
     assert other.all() == ()
     key, secret = keys.create("newsroom")
@@ -66,12 +66,12 @@ def test_a_key_ends_after_its_days(keys, clock):
 
 
 @pytest.mark.parametrize("guess", ["", "faceloupe_00000000_x", "\ud800", "x" * 100_000])
-def test_a_guess_opens_nothing(keys, guess):
+def test_a_guessed_token_is_refused(keys, guess):
     keys.create("newsroom")
     assert keys.find(guess) is None
 
 
-def test_what_cannot_be_is_refused_in_one_sentence(keys, tmp_path):
+def test_invalid_requests_for_a_key_are_refused_in_one_sentence(keys, tmp_path):
     with pytest.raises(UsageError, match="Name the key"):
         keys.create(" ")
     with pytest.raises(UsageError, match="no valid key none"):
@@ -95,7 +95,7 @@ def test_a_client_may_send_a_minutes_worth_at_once_and_then_at_a_steady_rate():
     assert limit.wait_s("a") == pytest.approx(1.0)
 
 
-def test_clients_that_come_in_masses_take_no_memory_without_end():
+def test_many_clients_take_bounded_memory():
     limit = RateLimit(60, clock=lambda: 0.0)
     for number in range(10_100):
         limit.wait_s(str(number))

@@ -89,7 +89,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, capfd
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_nobody_foresaw_is_one_sentence_and_stands_in_the_log(tmp_path, capsys, monkeypatch, caplog):
+def test_what_nobody_foresaw_is_reported_in_one_sentence_and_stands_in_the_log(tmp_path, capsys, monkeypatch, caplog):
     def fails(*_, **__):
         raise RuntimeError(SECRET)
 

@@ -39,7 +39,7 @@ def test_processes_that_change_it_at_once_lose_nothing_of_each_other(path):
     assert sorted(record_file(path).read()) == [*range(COUNT), *range(100, 100 + COUNT)]
 
 
-def test_it_is_its_owners_alone(path):
+def test_only_the_owner_can_read_it(path):
     add(path, 0)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -73,7 +73,7 @@ def test_damage_is_named_and_never_written_over(path, content):
     assert path.read_bytes() == content
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "data").write_text("a file")
     with (
         pytest.raises(UsageError, match="cannot be written"),

@@ -91,7 +91,7 @@ def test_each_kind_of_change_is_counted_for_itself():
     assert counts["border"].manipulated == 0
 
 
-def test_a_run_goes_on_where_it_stopped_and_mends_a_line_that_was_cut_off(tmp_path, analyzer, picture):
+def test_a_run_resumes_where_it_stopped_and_mends_a_line_that_was_cut_off(tmp_path, analyzer, picture):
     drawn, journal = Drawn("val", 1, "s", "a.png", picture), tmp_path / "quick.jsonl"
 
     def never() -> bytes:

@@ -18,7 +18,7 @@ def test_every_rule_of_the_table_was_measured_and_never_fired_on_a_file_without_
         assert rates.negatives > 1000 or of_photographs_too or not {"EXIF", "XMP", "IPTC"} & set(rule.places)
 
 
-def test_files_saved_twice_are_told_apart_on_both_grids():
+def test_files_saved_twice_are_distinguished_on_both_grids():
     areas = {row.name: row.auc for row in measured().separations if row.name.endswith(": all")}
     assert len(areas) == 2
     assert min(areas.values()) >= 0.9

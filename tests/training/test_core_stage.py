@@ -105,7 +105,7 @@ def test_the_statistics_are_those_of_every_block_of_the_trunk(trunk):
     np.testing.assert_allclose(answers[:, 0], torch.cat(expected, 1).numpy(), atol=2e-3)
 
 
-def test_the_classifier_learns_what_tells_and_takes_raw_statistics(made):
+def test_the_classifier_learns_the_informative_statistics_and_accepts_raw_ones(made):
     seen = made.where(made.looks.splits != "cross")
     examples = Examples(seen.statistics, seen.looks.labels, seen.looks.sources)
     standard = Standard.of(seen.statistics.flatten(0, 1))

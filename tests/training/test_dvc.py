@@ -65,7 +65,7 @@ def profile(request, monkeypatch) -> Path:
     return PROFILES[request.param]
 
 
-def test_both_profiles_are_one_pipeline():
+def test_both_profiles_run_the_same_pipeline():
     assert (ROOT / "quick" / "dvc.yaml").resolve() == ROOT / "dvc.yaml"
     full, quick = (_params(folder) for folder in PROFILES.values())
     assert set(quick) == set(full)

@@ -124,7 +124,7 @@ def test_the_treatments_come_one_after_the_other(prepared, tmp_path):
 
 
 @pytest.mark.parametrize("batch", range(8))
-def test_a_run_that_fails_at_any_batch_goes_on_to_the_same_features(prepared, tmp_path, batch):
+def test_a_run_that_fails_at_any_batch_resumes_with_the_same_features(prepared, tmp_path, batch):
     extract(prepared, tmp_path / "unbroken", Encoder())
     first, rest = Encoder(batch), Encoder()
     with pytest.raises(KeyboardInterrupt):

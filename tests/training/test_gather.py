@@ -202,13 +202,13 @@ def names(stills) -> list[str]:
     return [still.entry.path for still in stills]
 
 
-def test_of_equal_pictures_the_first_stays():
+def test_the_first_of_equal_pictures_is_kept():
     chosen = choosing.once_each([still("a", pixels="p"), still("b"), still("c", pixels="p")])
     assert names(chosen.stills) == ["a", "b"]
     assert [(entry.still.entry.path, entry.other) for entry in chosen.dropped] == [("c", "a/b:a")]
 
 
-def test_of_equal_pictures_under_both_labels_none_stays():
+def test_equal_pictures_under_both_labels_are_dropped():
     same = [still("a", pixels="p"), still("b", label=1, pixels="p"), still("c", "val", pixels="p"), still("d")]
     chosen = choosing.once_each(same)
     assert names(chosen.stills) == ["d"]

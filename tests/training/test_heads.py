@@ -83,7 +83,7 @@ def test_sources_of_a_class_weigh_by_the_root_of_their_number():
     assert weights[:4].sum() == pytest.approx(2 * weights[4])
 
 
-def test_one_class_alone_makes_no_head():
+def test_a_head_needs_both_classes():
     with pytest.raises(DatasetError, match="both classes"):
         heads.balance(np.zeros(3, int), np.array(["a", "b", "c"]))
 
@@ -126,7 +126,7 @@ def test_faces_that_the_gates_keep_back_set_no_bar():
     )
 
 
-def test_a_member_that_tells_nothing_gets_next_to_no_weight():
+def test_an_uninformative_member_gets_almost_no_weight():
     faces, log_odds = judged()
     noise = np.random.default_rng(4).normal(size=len(log_odds))
     fusion = fusing.fit_fusion(np.column_stack([log_odds, noise]), [False, True], faces, frames=8)

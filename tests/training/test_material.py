@@ -197,7 +197,7 @@ def test_without_an_index_the_own_list_stands_alone_in_one_sentence(sources):
     assert listing.note.endswith("index.csv.gz is not there, so stills.csv alone is used.")
 
 
-def test_clips_and_what_is_neither_are_passed_over_and_counted(sources):
+def test_clips_and_other_files_are_skipped_and_counted(sources):
     sources.listed("cross", "fake", "a/b", "A.MP4", "0" * 40)
     sources.listed("cross", "borderline", "a/b", "a.png", "1" * 40)
     sources.write()
@@ -219,7 +219,7 @@ def test_clips_and_what_is_neither_are_passed_over_and_counted(sources):
         ({"x0": "a", "y0": "1", "x1": "4", "y1": "5"}, "four growing whole numbers"),
     ],
 )
-def test_a_row_that_cannot_be_meant_is_refused_in_one_line(sources, change, message):
+def test_an_invalid_row_is_refused_in_one_line(sources, change, message):
     sources.index[0] |= change
     with pytest.raises(DatasetError, match=message) as refusal:
         entries(sources)
@@ -236,7 +236,7 @@ def test_a_damaged_index_is_refused(sources):
         material.read_listing(sources.data)
 
 
-def test_everyone_of_a_source_that_says_so_is_a_group(sources):
+def test_a_source_can_declare_each_person_a_group(sources):
     sources.index[0]["group"] = sources.index[1]["group"] = "file name = person"
     rows = entries(sources)
     assert [entry.group for entry in rows[4:6]] == ["speaker:10", "speaker:11"]

@@ -140,7 +140,7 @@ def test_the_picture_itself_stands_for_the_face_in_sources_of_tight_crops_alone(
 
 
 @pytest.mark.parametrize("killed_at", range(11))
-def test_a_run_killed_at_any_picture_goes_on_to_the_same_result(sources, stills, tmp_path, killed_at):
+def test_a_run_killed_at_any_picture_resumes_with_the_same_result(sources, stills, tmp_path, killed_at):
     make(sources, stills, tmp_path / "unbroken")
     with pytest.raises(KeyboardInterrupt):
         make(sources, stills, tmp_path / "work", Counting(killed_at))

@@ -29,7 +29,7 @@ def test_links_are_offered_only_where_they_stay_inside(folder):
 
 
 @pytest.mark.parametrize("name", ["../secret.mp4", "case 2/../../secret.mp4", "/etc/passwd", "out.mp4"])
-def test_no_name_leads_out(folder, name):
+def test_no_name_points_outside_the_folder(folder, name):
     (folder / "out.mp4").symlink_to(folder.parent / "secret.mp4")
     with pytest.raises(UsageError, match="outside the evidence folder"):
         evidence_folder.inside(folder, name)

@@ -145,7 +145,7 @@ def test_one_key_is_one_live_job_and_a_new_one_after_its_end(queue):
     assert queue.submit("key", "Title", held(gate)) is not job
 
 
-def test_jobs_run_one_at_a_time_in_order_and_know_their_place(queue):
+def test_jobs_run_one_at_a_time_in_order_and_know_their_position(queue):
     gate, order = threading.Event(), []
 
     def noting(name):

@@ -303,7 +303,7 @@ def test_many_threads_decode_at_once(tmp_path):
     assert sorted(widths) == [40 + number for number in range(24)]
 
 
-def test_a_forked_process_has_a_server_of_its_own():
+def test_a_forked_process_starts_its_own_server():
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"

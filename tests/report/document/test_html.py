@@ -347,12 +347,12 @@ def test_a_file_without_a_score_is_shown_with_its_reason_and_no_number(name, run
     assert not [svg for svg in drawn.all("svg") if svg["class"] == "ruler"]
 
 
-def test_an_empty_case_and_an_item_without_a_run_are_said_to_be_so(runs):
+def test_an_empty_case_and_an_item_without_a_run_are_reported_as_such(runs):
     assert "No evidence is filed to this case." in page(case([]), {}).text
     assert "This item has not been examined by the tool." in page(case([item([])]), {}).text
 
 
-def test_a_broken_log_is_said_to_be_broken(record, runs):
+def test_a_broken_log_is_reported_as_broken(record, runs):
     broken = copy.deepcopy(record)
     broken["log"]["verified"] = False
     broken["log"]["entries"][0]["parameters"] = "not even JSON"

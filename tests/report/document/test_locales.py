@@ -43,7 +43,7 @@ def test_the_fixed_texts_cannot_be_changed():
         (None, "^The texts of reports in fr.toml cannot be read"),
     ],
 )
-def test_a_file_without_the_keys_of_english_is_one_sentence(tmp_path, content, sentence):
+def test_a_file_without_the_keys_of_english_is_reported_in_one_sentence(tmp_path, content, sentence):
     (tmp_path / "en.toml").write_text('a = "1"\nb = "2"')
     if content:
         (tmp_path / "fr.toml").write_text(content)

@@ -138,7 +138,7 @@ def room_for(count):
 
 
 @pytest.mark.parametrize("missing", [1, 10_000])
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(clip, target, missing):
+def test_a_full_disk_is_reported_in_one_sentence_and_leaves_nothing(clip, target, missing):
     evidence_file, result = examined(clip)
     write_annotated(evidence_file, result, target, settings=Settings())
     size = target.stat().st_size

@@ -282,7 +282,7 @@ def test_without_a_password_the_machine_answers_to_its_own_names(host):
         None,
     ],
 )
-def test_a_strangers_name_that_leads_here_gets_nothing(host):
+def test_a_foreign_host_name_that_resolves_to_this_machine_is_refused(host):
     answer = ask(HostCheck(server), host=host)
     assert answer.status == 421
     assert "answers only to localhost and to IP addresses" in answer.text
@@ -309,7 +309,7 @@ def test_pages_that_no_door_stands_before_are_not_drawn(behind):
     assert "without its password gate" in at.error[0].value
 
 
-def test_a_gate_that_cannot_work_lets_nobody_in(monkeypatch):
+def test_a_broken_password_gate_admits_nobody(monkeypatch):
     monkeypatch.setenv("FACELOUPE_PASSWORD_HASH", PASSWORD)
     gate.authenticator.cache_clear()
     at = app()

@@ -16,7 +16,7 @@ def hashed():
     return PasswordHash.of(PASSWORD)
 
 
-def test_a_hash_fits_its_password_alone_and_survives_being_written_down(hashed):
+def test_a_hash_matches_only_its_password_also_after_storage(hashed):
     again = PasswordHash.parse(str(hashed))
     assert again == hashed
     assert again.matches(PASSWORD)
@@ -106,7 +106,7 @@ def test_a_token_holds_for_a_working_day_and_until_it_is_revoked():
     assert (admissions.holds(first), admissions.holds(later)) == (False, True)
 
 
-def test_so_many_tokens_are_kept_and_the_oldest_go_first():
+def test_the_number_of_tokens_is_bounded_and_the_oldest_go_first():
     now = [0.0]
     admissions = SessionTokens(clock=lambda: now[0])
     tokens = []

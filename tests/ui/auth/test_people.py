@@ -29,7 +29,7 @@ def test_a_person_is_known_by_the_password_alone_however_the_name_is_typed(peopl
         people.check("Bob", ANN)
 
 
-def test_a_new_password_takes_the_place_of_the_old_one_and_a_person_can_be_removed(people):
+def test_a_new_password_replaces_the_old_one_and_a_person_can_be_removed(people):
     people.set_password("Ann Example", BOB)
     assert people.check("Ann Example", BOB) == "Ann Example"
     with pytest.raises(UsageError):
@@ -59,7 +59,7 @@ def test_the_file_shows_no_password_is_for_its_owner_alone_and_damage_lets_nobod
         people.all()
 
 
-def test_a_damaged_password_is_called_so(people, tmp_path):
+def test_a_damaged_password_is_reported_as_such(people, tmp_path):
     path = tmp_path / "people.json"
     path.write_text(path.read_text().replace("scrypt$", "md5$"))
     with pytest.raises(UsageError, match=r"password of Ann Example in people\.json is damaged"):
