@@ -6,7 +6,7 @@ from faceloupe.config import is_demo
 from faceloupe.errors import FaceLoupeError
 from faceloupe.report.build import NOT_A_POSTERIOR, tool
 from faceloupe.samples import SAMPLES
-from faceloupe.ui import panels, resources
+from faceloupe.ui import elements, resources
 from faceloupe.ui.language import tr
 
 st.header(tr("About"))
@@ -32,14 +32,16 @@ st.markdown(
 st.subheader(tr("Scope"))
 try:
     record = resources.record()
-    st.markdown("\n".join(f"- {panels.plain(line)}" for line in (NOT_A_POSTERIOR, *record.limits)))
+    st.markdown("\n".join(f"- {elements.plain(line)}" for line in (NOT_A_POSTERIOR, *record.limits)))
     if not is_demo():
         st.caption(tr("The page Models shows the error rates, the figures and the model card."))
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")
 st.subheader(tr("Versions"))
 facts = tool()
 versions = {"FaceLoupe": facts.version, "commit": facts.git_commit or tr("not known")} | facts.libraries
 st.dataframe({tr("part"): list(versions), tr("version"): list(versions.values())}, hide_index=True, width=520)
 st.subheader(tr("Samples"))
-st.markdown("\n".join(f"- {panels.plain(tr(sample.title))}: {panels.plain(tr(sample.origin))}" for sample in SAMPLES))
+st.markdown(
+    "\n".join(f"- {elements.plain(tr(sample.title))}: {elements.plain(tr(sample.origin))}" for sample in SAMPLES)
+)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from faceloupe.batch.store import Batch
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import panels, resources
+from faceloupe.ui import elements, resources
 from faceloupe.ui.batch import input, table
 from faceloupe.ui.batch import panels as batch_panels
 from faceloupe.ui.case import filing
@@ -25,7 +25,7 @@ def results_or_problem(batch: Batch) -> None:
     try:
         results(batch)
     except FaceLoupeError as problem:
-        st.error(panels.plain(str(problem)), icon=":material/error:")
+        st.error(elements.plain(str(problem)), icon=":material/error:")
 
 
 def results(batch: Batch) -> None:
@@ -76,4 +76,4 @@ st.header(tr("Batch"))
 try:
     batches()
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

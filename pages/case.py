@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import panels, state
+from faceloupe.ui import elements, state
 from faceloupe.ui.case import item, open_case, review
 from faceloupe.ui.case import panels as case_panels
 from faceloupe.ui.language import tr
@@ -38,4 +38,4 @@ st.header(tr("Case"))
 try:
     show()
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import panels, resources
+from faceloupe.ui import elements, resources
 from faceloupe.ui.case import list, open_case
 from faceloupe.ui.language import tr
 
@@ -22,4 +22,4 @@ try:
     with st.expander(tr("New case"), expanded=not cases):
         list.create_form()
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

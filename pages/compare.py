@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import compare, panels
+from faceloupe.ui import compare, elements
 from faceloupe.ui.case import filing
 from faceloupe.ui.language import tr
 
@@ -20,7 +20,7 @@ try:
         st.info(
             tr(
                 "The open case, {name}, is blind: while it is open, this page compares nothing.",
-                name=panels.plain(blind.name),
+                name=elements.plain(blind.name),
             ),
             icon=":material/visibility_off:",
         )
@@ -29,4 +29,4 @@ try:
         compare.pictures(sides)
         compare.face_ranking(sides[0])
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

@@ -4,10 +4,10 @@ import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
 from faceloupe.media.similarity import perceptual_hash
-from faceloupe.ui import embedded, intake, lenses, next_steps, panels, recent, resources, state
+from faceloupe.ui import elements, embedded, finding, intake, lenses, next_steps, recent, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing, similar
-from faceloupe.ui.image import input
+from faceloupe.ui.image import input, panels
 from faceloupe.ui.language import mark_for_translation, tr
 from faceloupe.web.jobs import Job
 
@@ -26,7 +26,7 @@ def show(key: AnalysisKey) -> None:
         return
     recent.add(key)
     report = analysis.report
-    panels.verdict_card(report)
+    finding.verdict_card(report)
     lenses.file_claims(report)
     image_hash = "" if analysis.canvas is None else perceptual_hash(analysis.canvas.rgb)
     similar.panel(key.evidence_sha256, image_hash=image_hash)
@@ -46,8 +46,8 @@ def show(key: AnalysisKey) -> None:
         if chosen:
             with left if len(explained) > 1 else right:  # below the picture if its faces can be clicked
                 panels.closer_look(analysis.canvas, chosen, report.model.explanation_max)
-    panels.file_facts(report)
-    panels.downloads(report)
+    finding.file_facts(report)
+    finding.downloads(report)
 
 
 def _shown(job: Job | None) -> str:
@@ -84,4 +84,4 @@ try:
         intake.samples()
         filing.blind_panel(blind)
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

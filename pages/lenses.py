@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import demo, lenses, panels, state
+from faceloupe.ui import demo, elements, lenses, state
 from faceloupe.ui.case import filing
 from faceloupe.ui.image import input as image_input
 from faceloupe.ui.language import tr
@@ -16,7 +16,7 @@ def examine() -> None:
         st.info(
             tr(
                 "The open case, {name}, is blind: while it is open, this page examines no file.",
-                name=panels.plain(blind.name),
+                name=elements.plain(blind.name),
             ),
             icon=":material/visibility_off:",
         )
@@ -45,4 +45,4 @@ st.markdown(
 try:
     examine()
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

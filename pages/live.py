@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import live, panels
+from faceloupe.ui import elements, live
 from faceloupe.ui.case import filing
 from faceloupe.ui.language import tr
 
@@ -21,7 +21,7 @@ try:
         st.info(
             tr(
                 "The open case, {name}, is blind: while it is open, this page shows no scores.",
-                name=panels.plain(blind.name),
+                name=elements.plain(blind.name),
             ),
             icon=":material/visibility_off:",
         )
@@ -31,4 +31,4 @@ try:
         live.legend()
         live.keep_button()
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

@@ -8,7 +8,7 @@ from faceloupe.evaluation.measures import of_model
 from faceloupe.evaluation.published import Evaluation, is_of, read_evaluation
 from faceloupe.installation import MODEL_CARD
 from faceloupe.models.record import EVALUATION, read_registry
-from faceloupe.ui import charts, panels
+from faceloupe.ui import charts, elements
 from faceloupe.ui.language import tr
 from faceloupe.ui.models import panels as model_panels
 from faceloupe.ui.models import regression, tables
@@ -34,7 +34,7 @@ def plots(evaluation: Evaluation, model: str) -> None:
     for column, (title, figure, caption) in zip((*st.columns(2), *st.columns(2)), pairs, strict=True):
         with column:
             st.markdown(f"**{title}**")
-            panels.chart(figure, key=f"chart-{title}", alt=f"{title}. {caption}")
+            elements.chart(figure, key=f"chart-{title}", alt=f"{title}. {caption}")
             st.caption(caption)
 
 
@@ -60,7 +60,7 @@ def measured(evaluation: Evaluation, model: str) -> None:
     source.dataframe(tables.across(rows.clips, "auc", tr("AUC per clip")), hide_index=True)
     size.dataframe(tables.full(of_model(rows.sizes, model), tr("face in the stored picture")), hide_index=True)
     with condition:
-        panels.chart(
+        elements.chart(
             charts.conditions_chart(rows.conditions),
             key="chart-conditions",
             alt=tr("AUC after recompression, resizing and the like; the table below holds the numbers"),
@@ -101,4 +101,4 @@ try:
     else:
         st.warning(tr("There are no tables for this record: it was added or changed after they were measured."))
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from faceloupe.bundle.export import MOST_DRAWN
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import panels
+from faceloupe.ui import elements
 from faceloupe.ui.case import open_case, report
 from faceloupe.ui.language import tr
 
@@ -34,4 +34,4 @@ st.header(tr("Report"))
 try:
     document()
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

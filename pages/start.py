@@ -3,18 +3,18 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import intake, panels, recent, state
+from faceloupe.ui import elements, intake, recent, state
 from faceloupe.ui.language import tr
 
 _, middle, _ = st.columns([1, 4, 1])
 with middle:
     intake.title()
     try:
-        panels.notice(state.NOTICE)
+        elements.notice(state.NOTICE)
         intake.drop_zone(tr("Any photos, videos or ZIPs, one or several"))
         intake.clipboard()
         intake.samples()
         recent.panel()
         intake.promises()
     except FaceLoupeError as problem:
-        st.error(panels.plain(str(problem)), icon=":material/error:")
+        st.error(elements.plain(str(problem)), icon=":material/error:")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import demo, intake, lenses, next_steps, panels, recent, resources, state
+from faceloupe.ui import demo, elements, finding, intake, lenses, next_steps, recent, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing, similar
 from faceloupe.ui.jobs import panel
@@ -23,7 +23,7 @@ def show(key: AnalysisKey) -> None:
     recent.add(key)
     report = analysis.report
     video_panels.segment_line(key, report)
-    panels.verdict_card(report)
+    finding.verdict_card(report)
     lenses.file_claims(report)
     similar.panel(key.evidence_sha256)
     next_steps.panel(key, report)
@@ -35,7 +35,7 @@ def show(key: AnalysisKey) -> None:
         if analysis.tracks:
             video_panels.people_panel(analysis)
         video_panels.closer_panel(key, report)
-    panels.file_facts(report)
+    finding.file_facts(report)
     video_panels.downloads(key, report)
 
 
@@ -77,4 +77,4 @@ try:
             filing.choose(filing.of_video(chosen))
         filing.blind_panel(blind)
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    st.error(elements.plain(str(problem)), icon=":material/error:")

@@ -5,8 +5,9 @@ import streamlit as st
 from faceloupe.config import is_demo
 from faceloupe.ui import address, browser, demo, state
 from faceloupe.ui.auth import session
+from faceloupe.ui.elements import ICON
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import ICON, status_line
+from faceloupe.ui.status_line import status_line
 
 st.set_page_config(page_title="FaceLoupe", page_icon=str(ICON), layout="wide")
 if not session.passed():

@@ -21,7 +21,7 @@ from faceloupe.report.build import ReportedAnalysis
 from faceloupe.training.settings import CARD_CORE
 from faceloupe.ui import resources, state
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
-from faceloupe.ui.panels import plain
+from faceloupe.ui.elements import plain
 from tests.conftest import GENERATED, PHOTOGRAPH, SAMPLE
 from tests.pages.record import ended
 

@@ -13,7 +13,7 @@ from faceloupe.installation import APP
 from faceloupe.media.video import Video
 from faceloupe.types import FrameStage
 from faceloupe.ui import resources, state
-from faceloupe.ui.panels import sentence
+from faceloupe.ui.elements import sentence
 from faceloupe.ui.video import input, panels
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH

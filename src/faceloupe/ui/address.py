@@ -13,8 +13,8 @@ from faceloupe.config import data_folder, is_demo
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import recent, resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import plain
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import plain
 
 _NAMES = ("case", "item", "batch", "lenses", "result", "evidence")
 _READ = "address_read"  # whether this session has opened its initial address

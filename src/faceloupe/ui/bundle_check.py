@@ -11,8 +11,8 @@ from faceloupe.bundle.verify import Verification, verify
 from faceloupe.errors import FaceLoupeError
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.translation import Part, translated
+from faceloupe.ui.elements import plain
 from faceloupe.ui.language import current, tr
-from faceloupe.ui.panels import plain
 
 
 def show(stream: BytesIO, name: str) -> None:

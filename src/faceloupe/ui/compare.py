@@ -19,8 +19,8 @@ from faceloupe.report.schema import Face, Report
 from faceloupe.ui import recent, resources
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import outcome_mark, plain, sentence
 from faceloupe.ui.language import current, mark_for_translation, tr
-from faceloupe.ui.panels import outcome_mark, plain, sentence
 
 _LISTED = 200  # items of the open case
 _RANKED = 50  # faces in the list

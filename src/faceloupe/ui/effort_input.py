@@ -4,8 +4,8 @@ import streamlit as st
 
 from faceloupe.config import EFFORTS
 from faceloupe.ui import resources, state
+from faceloupe.ui.elements import plain
 from faceloupe.ui.language import mark_for_translation, tr
-from faceloupe.ui.panels import plain
 
 _WIDGET = "effort_widget"
 _CAPTIONS = {

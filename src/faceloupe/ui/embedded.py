@@ -8,8 +8,8 @@ from faceloupe.media.sandbox.statements import list_embedded
 from faceloupe.report.schema import Report
 from faceloupe.ui import intake, resources
 from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.elements import plain
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import plain
 
 
 def panel(key: AnalysisKey, report: Report) -> None:

@@ -13,9 +13,9 @@ from faceloupe.samples import CLIP, SAMPLES
 from faceloupe.ui import demo, effort_input, resources, state
 from faceloupe.ui.batch import input as batch_input
 from faceloupe.ui.case import filing
+from faceloupe.ui.elements import ICON, plain
 from faceloupe.ui.image import input as image_input
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import ICON, plain
 from faceloupe.ui.video import input as video_input
 
 _MOST_PASTED = 64 * 1024 * 1024  # bytes: pasted content is sent as text in one message

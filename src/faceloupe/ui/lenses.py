@@ -14,12 +14,12 @@ from faceloupe.report.document.locales import texts_in
 from faceloupe.report.drawing.comparison import Window
 from faceloupe.report.schema import FileFact, Report
 from faceloupe.report.translation import Part, translated, translated_fact
-from faceloupe.ui import language, panels, resources, state
+from faceloupe.ui import elements, language, resources, state
 from faceloupe.ui.caches import LensKey
 from faceloupe.ui.case import filing
+from faceloupe.ui.elements import plain
 from faceloupe.ui.jobs import session, tasks
 from faceloupe.ui.language import mark_for_translation, tr
-from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import Job
 
 _MARKS = {
@@ -103,7 +103,7 @@ def under_way() -> Job | None:
 
 def notice() -> None:
     """Show why the last file has no result."""
-    panels.notice(state.LENS_NOTICE)
+    elements.notice(state.LENS_NOTICE)
 
 
 def file_claims(report: Report) -> None:

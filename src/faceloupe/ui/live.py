@@ -17,9 +17,9 @@ from faceloupe.cases.records import Case
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import plain
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import plain
 
 _KEY = "live_camera"
 # Frames and answers are passed to the component as data and never become part of its code.

@@ -13,9 +13,9 @@ from faceloupe.report.schema import Report, Track
 from faceloupe.ui import language, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import plain
 from faceloupe.ui.image import input as image_input
 from faceloupe.ui.language import mark_for_translation, tr
-from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input as video_input
 
 _MOST_IN_PART = 256  # frames

@@ -8,8 +8,8 @@ from faceloupe.report.build import ReportedAnalysis
 from faceloupe.ui import resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing
+from faceloupe.ui.elements import outcome_mark, plain, short
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import outcome_mark, plain, short
 
 _MOST, _COLUMNS, _HEIGHT = 6, 3, 96  # results, results per row, pixels of a thumbnail
 

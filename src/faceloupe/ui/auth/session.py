@@ -8,8 +8,8 @@ from faceloupe.config import password_hash
 from faceloupe.errors import UsageError
 from faceloupe.ui.auth.middleware import Authenticator
 from faceloupe.ui.auth.password import PasswordHash
+from faceloupe.ui.elements import plain
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import plain
 
 
 @cache

@@ -10,9 +10,9 @@ from faceloupe.config import evidence_folder
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
+from faceloupe.ui.elements import plain
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.language import current, tr, translator
-from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import Job
 
 

@@ -9,12 +9,12 @@ from faceloupe.models.record import ModelRecord
 from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.report.numerals import decimal
 from faceloupe.types import Outcome
-from faceloupe.ui import language, panels, resources, state
+from faceloupe.ui import elements, language, resources, state
 from faceloupe.ui.batch import charts, input
 from faceloupe.ui.batch.table import mark
+from faceloupe.ui.elements import plain, short
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import stage, tr
-from faceloupe.ui.panels import plain, short
 from faceloupe.web.jobs import State
 
 _LISTED = 30  # batches
@@ -98,7 +98,7 @@ def _go_on(batch: Batch) -> None:
 
 def notice() -> None:
     """Show the result of the last action on a batch."""
-    panels.notice(state.BATCH_NOTICE)
+    elements.notice(state.BATCH_NOTICE)
 
 
 def overview(results: BatchResults) -> None:
@@ -106,7 +106,7 @@ def overview(results: BatchResults) -> None:
     numbers = {outcome: decimal(count, 0, language.current()) for outcome, count in results.counts.items()}
     left, right = st.columns([1.3, 1.0], gap="medium")
     with left:
-        panels.chart(
+        elements.chart(
             charts.counts_bar(results),
             key="batch_counts",
             on_select=_bar_clicked,
@@ -125,7 +125,7 @@ def overview(results: BatchResults) -> None:
             on_change=_pill_chosen,
         )
     with right:
-        panels.chart(
+        elements.chart(
             charts.score_histogram(results, _record(results)),
             key="batch_scores",
             alt=tr("Number of files by score, with both thresholds of the model"),

@@ -16,11 +16,11 @@ from faceloupe.report.translation import translated
 from faceloupe.types import Outcome, Step
 from faceloupe.ui import language, resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import plain
 from faceloupe.ui.image import input as image_input
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input as video_input
 from faceloupe.web.jobs import State
 

@@ -14,14 +14,14 @@ from faceloupe.config import Settings, data_folder, is_demo
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.build import ReportedAnalysis
-from faceloupe.ui import panels, resources, state
+from faceloupe.ui import elements, resources, state
 from faceloupe.ui.browser import MOST_NAME
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import plain
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import current, mark_for_translation, tr, translator
-from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
 from faceloupe.web.jobs import State
 
@@ -303,4 +303,4 @@ def follow() -> None:
             tr("{title} was cancelled; the page Case shows whether it was already filed.", title=job.title),
         )
         st.session_state[state.FILING_SAID] = ends.get(job.state, cancelled)
-    panels.notice(state.FILING_SAID)
+    elements.notice(state.FILING_SAID)

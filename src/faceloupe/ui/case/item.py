@@ -8,10 +8,11 @@ from faceloupe.analysis.pipeline import previews
 from faceloupe.cases.records import Case, Item
 from faceloupe.errors import EvidenceError, ReportError
 from faceloupe.report.numerals import localized
-from faceloupe.ui import lenses, panels, resources
+from faceloupe.ui import lenses, resources
 from faceloupe.ui.case import filing, open_case, similar
+from faceloupe.ui.elements import plain
+from faceloupe.ui.finding import verdict_card
 from faceloupe.ui.language import current, tr
-from faceloupe.ui.panels import plain
 
 _CROP, _EVIDENCE, _FRAMES_A_ROW = 150, 560, 4  # pixels, pixels
 _MOST_CROPS, _MOST_STRIPS = 24, 8
@@ -58,7 +59,7 @@ def findings(case: Case, sha256: str) -> None:
             icon=":material/error:",
         )
         return
-    panels.verdict_card(report)
+    verdict_card(report)
     lenses.file_claims(report)
     similar.panel(sha256)
     if report.unknown:

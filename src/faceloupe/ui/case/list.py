@@ -8,8 +8,8 @@ from faceloupe.cases.records import Case
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import browser, resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import plain, short
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import plain, short
 
 _MOST = 25  # rows; the search finds the rest
 

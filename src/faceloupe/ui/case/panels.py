@@ -12,8 +12,8 @@ from faceloupe.report.translation import Part, translated
 from faceloupe.types import Outcome
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import NONE, outcome_mark, plain, short
 from faceloupe.ui.language import current, tr
-from faceloupe.ui.panels import NONE, outcome_mark, plain, short
 
 _ROWS, _ENTRIES = 20, 200  # items per page; log entries shown, the newest ones
 _CHECKED_AT_ONCE = 2000  # entries: checking a log of this length takes a tenth of a second

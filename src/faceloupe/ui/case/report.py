@@ -18,9 +18,9 @@ from faceloupe.ui import resources, state
 from faceloupe.ui.caches import DocumentKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.case.report_files import Source, WrittenFile
+from faceloupe.ui.elements import plain
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import current, tr, translator
-from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State, Work
 
 MOST_PRINTED = 500  # items of a case whose report is written as a PDF; measured, see docs/batch-and-cases.md

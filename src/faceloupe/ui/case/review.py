@@ -11,8 +11,8 @@ from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.types import Outcome
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import outcome_mark, plain
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import outcome_mark, plain
 
 
 def remarks(case: Case, sha256: str) -> None:

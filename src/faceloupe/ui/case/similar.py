@@ -6,8 +6,8 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.config import data_folder
 from faceloupe.ui import resources
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import plain
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import plain
 
 _MOST = 5  # items in the list
 

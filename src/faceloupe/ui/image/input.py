@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from faceloupe.media.evidence_file import EvidenceFile
-from faceloupe.ui import panels, resources, state
+from faceloupe.ui import elements, resources, state
 from faceloupe.ui.jobs import session, tasks
 from faceloupe.ui.language import stage, tr
 from faceloupe.web.jobs import Job, State
@@ -58,4 +58,4 @@ def wait(job: Job) -> None:
 
 def notice() -> None:
     """Show why the last photo has no result."""
-    panels.notice(state.NOTICE)
+    elements.notice(state.NOTICE)

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from faceloupe.config import is_demo
-from faceloupe.ui import panels, resources, state
+from faceloupe.ui import elements, resources, state
+from faceloupe.ui.elements import plain
 from faceloupe.ui.language import stage, tr
-from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
 from faceloupe.web.jobs import Job, JobQueue, State
 
@@ -56,7 +56,7 @@ def _pace(job: Job, queue: JobQueue) -> str:
 
 def notice() -> None:
     """Show why the last job has no result."""
-    panels.notice(state.VIDEO_NOTICE)
+    elements.notice(state.VIDEO_NOTICE)
 
 
 def other_examinations() -> None:

@@ -17,10 +17,10 @@ from faceloupe.models.registry import ReleaseEntry, components_of, read_entries,
 from faceloupe.report.numerals import decimal, localized
 from faceloupe.report.translation import translated
 from faceloupe.ui import language, resources
+from faceloupe.ui.elements import plain
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import mark_for_translation, tr
 from faceloupe.ui.models import tables
-from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State
 
 _STATES = {

@@ -14,9 +14,9 @@ from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.types import Outcome
 from faceloupe.ui import resources
 from faceloupe.ui.case import open_case
+from faceloupe.ui.elements import plain
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State
 
 

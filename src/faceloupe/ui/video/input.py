@@ -14,9 +14,9 @@ from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, pri
 from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.elements import plain
 from faceloupe.ui.jobs import session, tasks
 from faceloupe.ui.language import mark_for_translation, tr
-from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import Job
 
 MOST_FRAMES = 10_000

@@ -21,12 +21,12 @@ from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv, track_columns
 from faceloupe.report.timeline import analyzed_span
 from faceloupe.report.translation import translated
-from faceloupe.ui import language, panels, resources, state
+from faceloupe.ui import elements, finding, language, resources, state
 from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.elements import outcome_mark, plain, sentence
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import current, tr
-from faceloupe.ui.panels import outcome_mark, plain, sentence
 from faceloupe.ui.video import input
 from faceloupe.ui.video.timeline import height, timeline
 from faceloupe.web.jobs import Job, State
@@ -42,7 +42,7 @@ def timeline_panel(analysis: ReportedAnalysis) -> None:
     report = analysis.report
     tall = height(report)
     with st.container(height=_TIMELINE_HEIGHT if tall > _TIMELINE_HEIGHT else "content", border=False):
-        panels.chart(
+        elements.chart(
             timeline(report, _thumbs(analysis), chosen=shown(report)),
             key=_CHART,
             on_select=_choose_point,
@@ -366,7 +366,7 @@ def closer_panel(key: AnalysisKey, report: Report) -> None:
 def downloads(key: AnalysisKey, report: Report) -> None:
     """Show downloads of the report, the table of frames and the annotated copy."""
     with st.container(horizontal=True):
-        panels.downloads(report)
+        finding.downloads(report)
         if not report.is_video:
             return
         st.download_button(

@@ -9,11 +9,9 @@ import pytest
 from faceloupe.batch.results import BatchResults
 from faceloupe.installation import ROOT
 from faceloupe.models.record import Thresholds
-from faceloupe.report.schema import ImageFace, PropositionRatio
 from faceloupe.types import Outcome
-from faceloupe.ui import panels
 from faceloupe.ui.batch import charts
-from faceloupe.ui.panels import plain
+from faceloupe.ui.elements import plain
 
 JOINER = "\u2060"
 
@@ -100,28 +98,3 @@ def test_numbers_in_the_figures_of_a_batch_are_written_as_the_language_does(tmp_
     assert charts.counts_bar(results).data[0].text == ("1.200",)
     record = SimpleNamespace(thresholds=Thresholds(0.05, 0.87))
     assert [note.text for note in charts.score_histogram(results, record).layout.annotations] == ["0,05", "0,87"]
-
-
-def test_a_face_is_told_with_what_is_known_of_each_kind_of_manipulation():
-    entry = ImageFace(
-        id=1,
-        box=(0.0, 0.0, 120.0, 150.0),
-        crop_box=None,
-        detection_confidence=1.0,
-        size_px=120.0,
-        sharpness=50.0,
-        outcome=Outcome.MANIPULATED,
-        reason="",
-        score=0.9,
-        raw_logit=2.0,
-        log10_lr=0.95,
-        propositions=(
-            PropositionRatio(name="generated", model_id="a", log10_lr=1.1),
-            PropositionRatio(name="changed", model_id="b", log10_lr=-0.2),
-        ),
-        heatmap_peak=None,
-        first_s=None,
-        last_s=None,
-        frames_scored=1,
-    )
-    assert "log10 LR +0.95. Generated: log10 LR +1.10. Changed: log10 LR -0.20. 120 px" in panels._face_facts(entry)
