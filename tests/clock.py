@@ -6,7 +6,7 @@ Time = TypeVar("Time")
 
 
 class Clock(Generic[Time]):
-    """Called as a clock is, it tells the time that a test gave it."""
+    """A clock for tests: a callable that returns the time that was set."""
 
     def __init__(self, now: Time) -> None:
         """Start at a time."""

@@ -1,4 +1,4 @@
-"""Files made by hand to do harm: decompression bombs, files that are two things at once, lies about sizes and types."""
+"""Hostile files: decompression bombs, polyglots, and false sizes and types."""
 
 import io
 import struct
@@ -170,5 +170,5 @@ def _clips() -> dict[str, bytes]:
 
 
 def handmade() -> dict[str, bytes]:
-    """What each file is -> its bytes."""
+    """Return the bytes of each file, by its description."""
     return _bombs() | _two_things() | _clips()

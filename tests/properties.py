@@ -1,4 +1,4 @@
-"""What the property tests share: one profile, so that every run searches the same inputs, and JSON values."""
+"""Shared parts of the property tests: a profile that makes every run try the same inputs, and JSON values."""
 
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Reports as those see them who read the JSON text, for tests of what it says."""
+"""Reports as JSON values, for tests of their text."""
 
 import json
 from typing import Any

@@ -57,7 +57,7 @@ def late_imports(path: Path) -> list[str]:
 
 
 def dialect(path: Path) -> list[str]:
-    """Local names, parameters and functions of a module that do not say what they hold."""
+    """Return local names, parameters and functions of a module that do not describe their content."""
     bound = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:

@@ -1,4 +1,4 @@
-"""The documentation, held against what it documents."""
+"""The documentation, compared with the program."""
 
 import re
 from dataclasses import fields

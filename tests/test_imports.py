@@ -1,4 +1,4 @@
-"""A command imports what it needs and no more, in a process of its own."""
+"""Each command, in a separate process, imports only the modules that it needs."""
 
 import subprocess
 import sys

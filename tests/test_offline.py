@@ -1,4 +1,4 @@
-"""Nothing of FaceLoupe calls out, and nothing runs what it is given."""
+"""FaceLoupe opens no connection, and never executes its input."""
 
 import ast
 import subprocess
@@ -93,7 +93,7 @@ def test_no_module_can_ask_another_machine(path):
 
 
 def isolated(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run code with the network cut: by the system where it lets us, and by a watch over Python's sockets anyway."""
+    """Run code without a network: isolated by the system if possible, and always with a guard on Python's sockets."""
     command = [sys.executable, "-c", WATCH + code, *arguments]
     cut = ["unshare", "--user", "--map-root-user", "--net"]
     try:

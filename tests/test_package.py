@@ -66,7 +66,7 @@ UNLOCKED = {"torch", "torchvision"}  # each platform has builds of its own, whos
 
 
 def needed(requirements: list[Requirement]) -> set[str]:
-    """Names of what these requirements install on this machine, by the metadata of the installed packages."""
+    """Return the names of the packages that these requirements install, by the metadata of the installed packages."""
     names: set[str] = set()
     waiting = list(requirements)
     while waiting:
@@ -120,7 +120,7 @@ def test_messages_name_nothing_that_an_installed_package_lacks():
 
 
 class Installed:
-    """A wheel in an environment of its own, that sees the installed requirements, but nothing of the checkout."""
+    """A wheel in a separate environment, which sees the installed requirements but not the checkout."""
 
     def __init__(self, folder: Path) -> None:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
@@ -152,7 +152,7 @@ class Installed:
         return subprocess.Popen(command, cwd=self.empty, env=self.environment, **pipes)
 
     def run(self, program: str, *arguments: str) -> str:
-        """What a program prints, which has to end well."""
+        """Return the output of a program, which must succeed."""
         process = self.start(program, *arguments)
         output, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, errors
@@ -231,7 +231,7 @@ def free_port() -> int:
 
 
 def first_answer(url: str, server: subprocess.Popen[str]) -> bytes:
-    """What a server that is starting answers as soon as it does."""
+    """Return the first answer of a server that is starting."""
     deadline = time.monotonic() + PATIENCE_S / 2
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Settings: what an effort stands for, and who has the last word on it."""
+"""Settings: the model of each effort, and the precedence of its sources."""
 
 from typing import get_args
 
@@ -15,7 +15,7 @@ from faceloupe.ui.effort_input import _CAPTIONS
 
 @pytest.fixture
 def own_models(monkeypatch):
-    """Each effort stands for a model of its own."""
+    """Give each effort its own model."""
     for effort in EFFORTS:
         monkeypatch.setitem(EFFORTS, effort, f"model-{effort}")
 

@@ -8,7 +8,7 @@ from tests.torchvision_compat import non_maximum_suppression, torchvision
 
 
 def reference_nms(boxes, scores, threshold):
-    """The definition, box by box, in plain Python."""
+    """Compute the definition in plain Python, box by box."""
 
     def iou(a, b):
         width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))

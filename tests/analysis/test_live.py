@@ -28,7 +28,7 @@ def view(analyzer, clock):
 
 
 def jpeg(left: int | None) -> bytes:
-    """A frame of a camera with a portrait at a place, or with nobody."""
+    """A camera frame with a portrait at a position, or without a person."""
     frame = Image.new("RGB", (640, 480), "gray")
     if left is not None:
         frame.paste(Image.open(GENERATED).convert("RGB").resize((400, 400)), (left, 40))

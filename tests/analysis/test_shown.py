@@ -1,4 +1,4 @@
-"""What people see decides: the same picture, stored otherwise, has the same score."""
+"""The same picture has the same score, however it is stored."""
 
 import io
 from dataclasses import replace

@@ -181,7 +181,7 @@ def test_an_upload_and_a_path_give_the_same_scores(two_people, analysis, analyze
 
 
 def test_a_short_stretch_of_another_face_in_a_long_clip_shows_with_its_time(tmp_path, analyzer, settings):
-    """A generated face for two seconds of twenty, at the same place: the track or its own shot stands out there."""
+    """A generated face is shown for two of twenty seconds at the same position; its track or shot must stand out."""
     frames = [frame((GENERATED if 200 <= step < 250 else PHOTOGRAPH, 200, 60)) for step in range(500)]
     report = report_json(analyze(write_clip(tmp_path / "a.mp4", frames), analyzer, sampling=Sampling(frames=80)))
     quiet = max(t["whole"]["score"] for t in report["faces"] if t["last_s"] < 7.9 or t["first_s"] > 10)
@@ -315,7 +315,7 @@ def portrait(count: int = 1, size: int = 256) -> list[np.ndarray]:
 
 
 def broken(folder: Path) -> dict[str, Path]:
-    """Files of which nothing can be read, by what is wrong with them."""
+    """Unreadable files, by their fault."""
     clip = write_clip(folder / "whole.mp4", numbered(50)).read_bytes()
     files = {
         "truncated.mp4": clip[:-2000],  # its index lies at the end
@@ -474,7 +474,7 @@ def test_a_frame_of_a_file_that_changed_since_is_not_shown(tmp_path, analyzer, s
 
 
 def test_a_cartoon_that_the_face_finder_half_believes_is_not_scored(tmp_path, analyzer, settings):
-    """The cat of scikit-image, and a drawn face: whatever is found of them, no verdict comes of it."""
+    """The cat of scikit-image and a drawn face get no verdict, even if a face is detected."""
     cat = np.asarray(Image.open(skimage_picture("chelsea.png")).convert("RGB"))[:300, :450]
     report = report_json(analyze(write_clip(tmp_path / "a.mp4", [cat] * 8), analyzer))
     assert report["outcome"] == Outcome.NOT_APPLICABLE

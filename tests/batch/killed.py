@@ -1,4 +1,4 @@
-"""A batch in a process of its own, to be killed: ``python -m tests.batch.killed OUT PATH... [--resume]``."""
+"""A batch in a separate process that can be killed: ``python -m tests.batch.killed OUT PATH... [--resume]``."""
 
 import sys
 from functools import partial

@@ -41,7 +41,7 @@ def test_members_are_listed_under_the_zips_name(tmp_path):
 
 
 def zip_with_name(path: Path, name: bytes, *, extra: bytes = b"") -> Path:
-    """A ZIP whose one member has a name of these bytes, in whatever encoding."""
+    """A ZIP with one member whose name consists of these bytes, in any encoding."""
     stand_in = "x" * len(name)
     member = zipfile.ZipInfo(stand_in)
     member.extra = extra

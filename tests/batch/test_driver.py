@@ -117,7 +117,7 @@ def test_no_worker_outlives_the_batch(batch, folder):
 
 
 def lives(process: int) -> bool:
-    """Whether a process runs: a dead one whose status nobody has asked for does not."""
+    """Whether a process is running; a zombie is not."""
     try:
         return Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -1,4 +1,4 @@
-"""What the workers do in tests of all that is around them: answers made from the hash, and ways to die."""
+"""Stand-ins for workers: answers derived from the hash, and several ways to crash."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ class Light:
 
 
 class Telling:
-    """Gives the effort and the model that it was told to score with as the reason."""
+    """Return the requested effort and model as the reason."""
 
     def __init__(self, worker_config: WorkerConfig) -> None:
         self._words = f"{worker_config.settings.effort} {worker_config.settings.model_id}"

@@ -69,7 +69,7 @@ def zipped(members: Iterable[tuple[str | zipfile.ZipInfo, bytes]], compression: 
 
 
 def problems(stream: io.BytesIO, **options) -> list[str]:
-    """What the check of a bundle finds wrong, each in one sentence."""
+    """The faults that the check of a bundle reports, one sentence each."""
     texts = [finding.text for finding in verify(stream, **options).findings if not finding.good]
     assert all("\n" not in text and text.endswith(".") for text in texts), texts
     assert not [text for text in texts if translated(text, "de", Part.CHECK) == text]  # each has a template

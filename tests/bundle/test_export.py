@@ -1,4 +1,4 @@
-"""An export is whole or not there, is logged, holds what its reader may see, and needs little memory."""
+"""An export is complete or absent, is logged, contains only what its reader may see, and needs little memory."""
 
 import csv
 import errno

@@ -1,4 +1,4 @@
-"""``case.json`` of format 1 read a piece at a time is what it is read whole, and no other text passes for it."""
+"""``case.json`` of format 1, read in pieces, equals the file read at once; other texts are refused."""
 
 import json
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Whatever is done to a bundle is found, and said in one sentence."""
+"""Every change of a bundle is detected and reported in one sentence."""
 
 import copy
 import io

@@ -64,5 +64,5 @@ def blind(store) -> Case:
 
 
 def actions(store: CaseStore, chain: str) -> list[str]:
-    """What the log of a case says was done."""
+    """The actions in the log of a case."""
     return [entry.action for entry in store.log.entries(chain)]

@@ -18,7 +18,7 @@ from tests.cases.conftest import report_of, upload
 
 
 def work(folder: Path, case_id: str, birthplace: Path, chance: random.Random, pipe: int) -> None:
-    """Make a store, file and run in another; tell the hash of what that has taken over."""
+    """Create a store, then file evidence and runs in another one, without end; write each hash to a pipe."""
     CaseStore(birthplace)
     store = CaseStore(folder)
     while True:
@@ -49,7 +49,7 @@ def trial(folder: Path, case_id: str, birthplace: Path, chance: random.Random) -
 
 
 def whole(folder: Path) -> bool:
-    """Whether every file under a final name holds what its name says."""
+    """Whether the content of every file matches the hash in its name."""
     for kind in ("evidence", "pictures"):
         blobs = BlobStore(folder / kind, folder / "incoming")
         for path in (folder / kind).rglob("*"):
@@ -59,7 +59,7 @@ def whole(folder: Path) -> bool:
 
 
 def main(folder: Path, trials: int, seed: int) -> None:
-    """Write a line of JSON: what became of the trials."""
+    """Write the results of the trials as a line of JSON."""
     chance = random.Random(seed)
     case_id = CaseStore(folder).create_case("Killed", examiner="Ann").id
     reported: list[str] = []

@@ -1,4 +1,4 @@
-"""The log finds whatever was done to it."""
+"""Every change of the log is detected."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def busy(store, case) -> None:
 
 @pytest.fixture
 def loose(store, case, folder):
-    """A copy of the database in memory, without the triggers, and what the file of heads notes of the case."""
+    """A copy of the database in memory without triggers, and the heads of the case from the file of heads."""
     busy(store, case)
     with closing(sqlite3.connect(folder / "cases.sqlite")) as source:
         memory = sqlite3.connect(":memory:", isolation_level=None)

@@ -95,7 +95,7 @@ def test_entries_that_are_removed_repeated_or_reordered_are_found(events, data):
 @repeatable
 @given(EVENTS, st.data())
 def test_an_end_that_was_written_again_is_found_by_the_noted_head(events, data):
-    """The rewritten chain is sound in itself; only the head that was noted elsewhere tells."""
+    """The rewritten chain is consistent; only the head that is recorded elsewhere reveals the change."""
     _, noted = one_chain(events)
     at = data.draw(st.integers(0, len(events) - 1))
     again = [*events[:at], ("a", "someone else's name", *events[at][2:]), *events[at + 1 :]]

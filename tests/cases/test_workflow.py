@@ -1,4 +1,4 @@
-"""The desk: what is filed, what is logged, and that one analysis is filed once."""
+"""Filing of evidence and results, its log entries, and that an analysis is filed only once."""
 
 import msgspec
 import pytest
@@ -15,7 +15,7 @@ from tests.conftest import PHOTOGRAPH
 
 
 def silent(stage, share):
-    """Progress that nobody looks at."""
+    """Ignore progress."""
 
 
 @pytest.fixture

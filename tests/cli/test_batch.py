@@ -30,7 +30,7 @@ def run(capsys, *arguments) -> tuple[int, str, str]:
 
 @pytest.fixture
 def mixed(tmp_path):
-    """Stills, a video, a ZIP with both, and what cannot be read."""
+    """Stills, a video, a ZIP with both, and unreadable files."""
     folder = tmp_path / "in"
     folder.mkdir()
     shutil.copy(GENERATED, folder / "=generated, 1.jpg")

@@ -29,7 +29,7 @@ CASE_ACTIONS = {  # what stands behind "case list|show|note|sign-off ..."
 
 
 def command_words(line: str) -> list[str]:
-    """A line of the page without its explanation, and without what may be left out."""
+    """Return the words of a line of the page, without its explanation and its optional parts."""
     return shlex.split(re.sub(r"\[[^]]*\]|\.\.\.", "", re.split(r"\s{2,}", line)[0]))
 
 

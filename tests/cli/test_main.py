@@ -43,7 +43,7 @@ def test_the_table_shows_the_reports_numbers(capsys):
 
 @pytest.fixture
 def other_quick(monkeypatch):
-    """The effort ``quick`` stands for a model of its own."""
+    """Give the effort ``quick`` its own model."""
     monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
     monkeypatch.delenv("FACELOUPE_EFFORT")
 

@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def single(folder) -> ModelRecord:
-    """A record that has weights of its own."""
+    """A record with its own weights."""
     return next(record for record in read_registry(folder).values() if record.weights_file and not record.component)
 
 

@@ -1,4 +1,4 @@
-"""Edge export: parity with the original, a record of its own, and no error rate that was not measured."""
+"""Edge export: parity with the original, its own record, and only measured error rates."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A user's own folder: what comes out is what went in, counted."""
+"""Evaluation on a user's own folder."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The committed evaluation as types: nothing is lost, and what is damaged is refused."""
+"""The committed evaluation as types: no field is lost, and damaged files are refused."""
 
 import json
 

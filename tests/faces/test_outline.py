@@ -1,4 +1,4 @@
-"""The outline of a picture that lies on a ground of one color, and what is cut out inside of it."""
+"""The outline of a picture on a background of one color, and the crop inside it."""
 
 import io
 

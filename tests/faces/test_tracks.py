@@ -31,7 +31,7 @@ def scene(people: dict[str, tuple[float, float]], noise: int = 0) -> tuple[np.nd
 
 
 def visible(people: dict[str, tuple[float, float]]) -> list[str]:
-    """Those in front of whom nobody stands, in alphabetical order."""
+    """Return the people who are not occluded, in alphabetical order."""
     order = list(people)
     return sorted(
         name

@@ -1,4 +1,4 @@
-"""Faces at any angle: found, turned upright, and told where they are in the picture."""
+"""Faces at any angle: detected, turned upright, and located in the picture."""
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ def face(degrees: float, center=(200.0, 150.0), confidence=1.0, half=(30, 45)) -
 
 
 class Drawn:
-    """A detector that knows what it is to find by the color in the corner of the picture it is shown."""
+    """A detector whose faces are given by the color in the corner of the picture."""
 
     def __init__(self, answers: dict[str, list[DetectedFace]]) -> None:
         self.answers, self.searches = answers, 0
@@ -89,7 +89,7 @@ def test_a_quarter_turn_changes_no_pixel(degrees):
 
 @pytest.mark.parametrize("degrees", [30, -30, 60, 120, 150, -140, -104, 44, 134])
 def test_a_tilted_face_stands_upright_where_its_box_says(degrees):
-    """A picture that was turned about the face is turned back: what the box holds is what was there before."""
+    """A picture that was rotated around the face is rotated back; the pixels in the box must be the original ones."""
     soft = cv2.GaussianBlur(RGB, (0, 0), 4)
     matrix = cv2.getRotationMatrix2D((200 - 0.5, 150 - 0.5), -degrees, 1.0)
     turned = cv2.warpAffine(soft, matrix, (400, 300), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)

@@ -16,7 +16,7 @@ def authority() -> Authority:
 
 @pytest.fixture(scope="session")
 def authority_list(authority, tmp_path_factory) -> TrustList:
-    """A trust list that holds the authority of the tests alone."""
+    """A trust list with only the authority of the tests."""
     path = tmp_path_factory.mktemp("trust") / "own.pem"
     path.write_bytes(authority.root)
     return TrustList.named(path)

@@ -12,7 +12,7 @@ from tests.forensics.conftest import source
 
 @pytest.fixture(scope="module")
 def textured() -> np.ndarray:
-    """(480, 640, 3) uint8: coarse noise, in which nothing lies twice, with few keypoints."""
+    """(480, 640, 3) uint8 of coarse noise without repeated parts, with few keypoints."""
     noise = np.random.default_rng(3).normal(0, 1, (480, 640, 3))
     coarse = cv2.GaussianBlur(noise, (0, 0), 6)
     return np.clip(128 + 600 * coarse, 0, 255).astype(np.uint8)

@@ -19,7 +19,7 @@ KEYS = ("outcome", "score", "raw_logit", "log10_lr", "box", "crop_box", "sharpne
 
 
 def answers(analyzer: Networks, settings: Settings) -> dict:
-    """What is recorded of every sample: the weights, and each face's numbers."""
+    """Return the recorded values of every sample: the hash of the weights, and the numbers of each face."""
     result = {}
     for sample in SAMPLES:
         report = report_json(analyze(sample.path, analyzer))

@@ -1,4 +1,4 @@
-"""Color profiles made by hand (ICC.1:2022), for pictures that show something else than they store."""
+"""Color profiles (ICC.1:2022) for pictures whose shown colors differ from the stored ones."""
 
 import struct
 

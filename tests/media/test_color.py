@@ -9,7 +9,7 @@ PLAIN = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 
 
 def shown(encoding: color.Encoding, *values: float) -> np.ndarray:
-    """What 8-bit gray values become."""
+    """Return the converted 8-bit gray values."""
     rgb = np.repeat(np.array(values).round().astype(np.uint8)[None, :, None], 3, 2)
     return encoding.to_srgb(rgb)[0]
 

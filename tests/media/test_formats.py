@@ -1,4 +1,4 @@
-"""What a file is called by its first bytes, whatever its name."""
+"""Formats are recognized by the first bytes of a file, not by its name."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What files state about themselves: hostile and odd files; `tests/forensics` reads the plain ones."""
+"""Metadata of hostile and unusual files; `tests/forensics` covers ordinary files."""
 
 import io
 import struct

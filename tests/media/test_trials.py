@@ -1,4 +1,4 @@
-"""Files that users of such tools report: each is examined as a player shows it, or refused by its true name."""
+"""Files from bug reports of similar tools: each is examined as a viewer shows it, or refused with its true format."""
 
 import os
 from copy import copy

@@ -1,4 +1,4 @@
-"""Videos that were cut or damaged: what is there is read, and nothing concealed is shown."""
+"""Truncated or damaged videos: all readable frames are read, and concealed frames are not shown."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""How a video file is built, against what the encoder was told."""
+"""The structure of video files, compared with the options of the encoder."""
 
 import io
 import struct

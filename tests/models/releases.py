@@ -54,7 +54,7 @@ class Server(ThreadingHTTPServer):
         self.lock, self.ended = threading.Lock(), threading.Event()
 
     def handle_error(self, *_: object) -> None:
-        """A client that leaves early is what some tests are about."""
+        """Ignore clients that disconnect early; some tests do so on purpose."""
 
     @property
     def address(self) -> str:
@@ -99,7 +99,7 @@ def html(handler: Handler) -> None:
 
 
 def cut(after: int) -> Behavior:
-    """The connection ends half-way, whatever was promised."""
+    """Close the connection half-way, despite the announced length."""
 
     def answer(handler: Handler) -> None:
         asked = handler.headers.get("Range")

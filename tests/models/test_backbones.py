@@ -1,4 +1,4 @@
-"""torchvision is the reference: its definitions are what the networks here must equal."""
+"""The networks must equal the definitions of torchvision, which is the reference."""
 
 import pytest
 import torch

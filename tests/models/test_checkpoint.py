@@ -64,7 +64,7 @@ def checkpoint() -> dict:
 
 
 def tensors_of(value, path="") -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Names, types and shapes of what torch has loaded."""
+    """Return names, types and shapes of the tensors that torch has loaded."""
     if isinstance(value, torch.Tensor):
         return {path: (str(value.dtype).removeprefix("torch."), tuple(value.shape))}
     items = value.items() if isinstance(value, dict) else enumerate(value) if type(value) in (list, tuple) else ()
@@ -267,7 +267,7 @@ def test_an_archive_with_a_program_is_named(tmp_path):
 
 
 def tar_of(head: bytes, rest: bytes) -> bytes:
-    """A file that begins with these bytes and is a tar of the oldest kind, which no mark tells but its checksum."""
+    """A file that begins with these bytes and is a v7 tar, which is recognizable only by its checksum."""
     block = bytearray(head.ljust(512, b"\0"))
     block[124:136], block[136:148] = b"00000000000\0", b"00000000000\0"  # size, time
     block[148:156] = b" " * 8

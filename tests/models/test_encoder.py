@@ -1,4 +1,4 @@
-"""The expert's encoder: the same numbers whatever else is examined, and refusals of files that are not its own."""
+"""The expert's encoder: its output does not depend on other faces, and foreign files are refused."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Heads on the encoder's features: what they compute, and what they refuse."""
+"""Heads on the encoder's features: their output, and the files that they refuse."""
 
 import json
 

@@ -65,7 +65,7 @@ def release(monkeypatch):
 
 
 def names(folder: Path) -> set[str]:
-    """What lies in the folder but records and locks."""
+    """Return the files in the folder, except records and locks."""
     return {path.name for path in folder.iterdir() if path.suffix not in (".json", ".lock")}
 
 
@@ -375,7 +375,7 @@ def test_a_disk_that_takes_no_more_is_reported_in_one_sentence(release, record, 
 
 
 def fetch_under(folder, mount: str) -> subprocess.CompletedProcess:
-    """Run the fetcher where ``mount`` was carried out for it alone; skips where this machine does not let us."""
+    """Run the fetcher in its own mount namespace after ``mount``; skip if this machine does not allow it."""
     inside = [sys.executable, "-c", FETCHER, str(folder)]
     namespace = ["unshare", "--mount", "--user", "--map-root-user"]
     if subprocess.run(

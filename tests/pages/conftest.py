@@ -1,4 +1,4 @@
-"""No page that is tested sees the cases of whoever runs the tests."""
+"""Keep the pages under test away from the cases of the person who runs the tests."""
 
 import pytest
 from streamlit.testing.v1 import AppTest

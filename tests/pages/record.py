@@ -1,4 +1,4 @@
-"""What the tests of cases do on the pages."""
+"""Actions on the pages that the tests of cases share."""
 
 import hashlib
 import time

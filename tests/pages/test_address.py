@@ -1,4 +1,4 @@
-"""Claims about addresses: what is open survives a reload, and an address opens nothing that its reader may not see."""
+"""Addresses of pages: they survive a reload, and open only results that their reader may see."""
 
 import time
 

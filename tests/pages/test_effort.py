@@ -23,7 +23,7 @@ def rows(table: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(autouse=True)
 def other_quick(monkeypatch):
-    """The effort ``quick`` stands for a model of its own, and the app begins with its default."""
+    """Give the effort ``quick`` its own model; the app starts with its default."""
     monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
     monkeypatch.delenv("FACELOUPE_EFFORT")
     resources._server.clear()  # it read the environment when the first test asked for it

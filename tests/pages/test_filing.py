@@ -1,4 +1,4 @@
-"""Filing from the pages that examine, and what a blind case keeps from them."""
+"""Filing from the pages, and the results that a blind case withholds from them."""
 
 import numpy as np
 import pytest

@@ -15,7 +15,7 @@ from tests.pages.test_pages import page_text
 
 @pytest.fixture
 def session(monkeypatch):
-    """A session whose camera sends what a test has it send."""
+    """A session whose camera sends the frames of a test."""
     values = {state.LIVE: None, state.LIVE_ANSWER: None, state.LIVE_NOTICE: None, state.EFFORT: None}
 
     def send(frame):

@@ -1,4 +1,4 @@
-"""Page Models: fetching what is missing, and choosing what scores."""
+"""The page Models: fetching missing weights, and choosing the model."""
 
 import shutil
 import time

@@ -93,7 +93,7 @@ def chain(actions: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
 
 
 def case(items: Sequence[dict[str, Any]], *, blind: bool = False, **changes: Any) -> dict[str, Any]:
-    """A case record; of what it is given, nothing is shared with it."""
+    """A case record with copies of its arguments."""
     actions = [("case.create", {"name": NAME})]
     for item in items:
         actions.append(("evidence.add", {"sha256": item["sha256"], "name": item["name"]}))

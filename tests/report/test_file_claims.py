@@ -1,4 +1,4 @@
-"""Claims about what reports say of the file itself, beside what the model found."""
+"""Statements of reports about the file itself, next to the finding of the model."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Claims about the finding in words: it says one thing, and says it with the numbers of the report."""
+"""The finding in words: it is consistent, and uses the numbers of the report."""
 
 import re
 from pathlib import Path

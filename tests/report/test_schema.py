@@ -1,4 +1,4 @@
-"""Claims about the types of the report: what is read, what is refused, and that the text stays what it was."""
+"""The types of the report: accepted and refused texts, and that a text is preserved."""
 
 import json
 from pathlib import Path

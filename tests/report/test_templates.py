@@ -1,4 +1,4 @@
-"""Claims about the templates of what records and checks state: the code writes each, and real files need no other."""
+"""The templates of sentences in records and checks: the code writes each of them, and real files need no others."""
 
 import ast
 import io
@@ -79,7 +79,7 @@ NOT_IN_REPORTS = {  # errors of calls that no report comes from
 
 @dataclass
 class Stated:
-    """What reports state: texts, with what each of them is, and facts."""
+    """Texts that reports state, each with its kind, and facts."""
 
     texts: set[tuple[str, Part]] = field(default_factory=set)
     facts: set[tuple[str, str]] = field(default_factory=set)
@@ -237,7 +237,7 @@ def of_bundles(stated: Stated, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def everything(runs, analyzer, tmp_path_factory) -> Stated:
-    """What the code states of real files, of the models, of bundles, and of much that files can hold."""
+    """The sentences that the code states about real files, models, bundles, and many contents of files."""
     stated = Stated()
     stated.add(*REASONS)
     for of_some in (of_measures, of_claims, of_videos, of_formats, of_pictures):
@@ -297,7 +297,7 @@ def test_every_fact_has_a_name_in_each_language_and_a_value_unless_that_is_of_th
 
 
 def text_of(node: ast.expr) -> str | None:
-    """A text of the code, with holes where values are filled in; None for anything else."""
+    """Return a text of the code, with gaps for its values; None for other nodes."""
     match node:
         case ast.Constant(value=str(text)):
             return FIELD.sub(HOLE, text)
@@ -318,14 +318,14 @@ def letters(text: str) -> int:
 
 
 def is_written(template: str, written: list[tuple[int, re.Pattern[str]]]) -> bool:
-    """Whether a text of the code says what a template does, in at least half of its letters."""
+    """Whether a text of the code matches a template in at least half of its letters."""
     template = template.removeprefix("{reason}")
     filled, least = FIELD.sub("7:7", template), letters(template) / 2
     return any(count >= max(least, 3) and pattern.fullmatch(filled) for count, pattern in written)
 
 
 def stating_nodes(path: Path) -> list[ast.AST]:
-    """What a module is made of, without its documentation and what it hands to calls whose texts are not stated."""
+    """Yield the nodes of a module, without docstrings and the arguments of calls whose texts are not stated."""
     nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
     silent = [node.value for node in nodes if isinstance(node, ast.Expr)]  # documentation
     calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) in NOT_STATED]
@@ -354,7 +354,7 @@ def shown_texts(path: Path) -> Iterator[tuple[str, Part]]:
 
 
 def check_texts(path: Path) -> Iterator[tuple[str, Part]]:
-    """Texts of a module that the check of a bundle, or of the log, states: sentences, whatever they begin with."""
+    """Return the sentences of a module that the check of a bundle or log can state."""
     for node in stating_nodes(path):
         match node:
             case ast.FunctionDef(name="_refusal_reason"):

@@ -1,4 +1,4 @@
-"""Claims about what a timeline shows, whoever draws it."""
+"""The content of timelines, in all drawings."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""Claims about what a record states, in other languages: each reason that scoring gives is translated whole."""
+"""Translations of the texts in records: every reason of the scoring is translated completely."""
 
 import re
 import time

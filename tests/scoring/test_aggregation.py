@@ -1,4 +1,4 @@
-"""Claims about pooling: what many frames of one face say together."""
+"""Pooling of the frames of one face."""
 
 import tracemalloc
 
@@ -138,7 +138,7 @@ def test_a_short_manipulated_stretch_in_a_long_pristine_track_shows_with_its_tim
 
 
 def test_chance_rarely_makes_a_stretch_of_an_even_track():
-    """Of 200 tracks that hover in the middle, fewer than one in 20 has a stretch whose interval lies above it."""
+    """Of 200 tracks around the middle, fewer than one in 20 has a segment whose interval is above it."""
     generator = np.random.default_rng(3)
     false = 0
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""Core and expert together: what they come to, what happens where one is missing, and what a report says of it."""
+"""Core and expert together: the joined score, missing parts, and the statements of a report."""
 
 import math
 import shutil

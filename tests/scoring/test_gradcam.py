@@ -26,7 +26,7 @@ def test_the_explained_logit_is_the_scored_logit(analyzer, face):
 
 
 def independent_map(network, inputs) -> np.ndarray:
-    """Grad-CAM from its paper, with autograd alone: mean gradient times activation, summed over channels, ReLU."""
+    """Grad-CAM as in its paper, only with autograd: mean gradient times activation, summed over channels, ReLU."""
     features = network.features[:-1](inputs).detach().requires_grad_(True)
     network.classifier(torch.flatten(network.avgpool(network.features[-1](features)), 1))[0, 0].backward()
     weights = features.grad.mean((2, 3), keepdim=True)

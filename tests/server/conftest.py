@@ -41,7 +41,7 @@ class Served:
         return requests.get(self.address + path, timeout=PATIENCE_S, **options)
 
     def files(self) -> list[str]:
-        """What lies in the folder of uploads."""
+        """Return the files in the folder of uploads."""
         return sorted(path.name for path in self.service.folder.iterdir())
 
 
@@ -65,7 +65,7 @@ def served(analyzer, data: Path, *, needs_key: bool = False, **limits) -> Iterat
 
 
 def eventually(condition) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
@@ -74,7 +74,7 @@ def eventually(condition) -> None:
 
 @pytest.fixture(autouse=True)
 def direct(monkeypatch):
-    """No proxy stands between this machine and itself."""
+    """Disable proxies for requests to this machine."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 

@@ -63,7 +63,7 @@ def problem(answer: requests.Response, status: int) -> str:
 
 
 def comparable(report: dict) -> dict:
-    """A report without what differs from run to run."""
+    """Return a report without the fields that differ between runs."""
     return {name: value for name, value in report.items() if name not in ("created_utc", "timing")}
 
 
@@ -118,7 +118,7 @@ def test_the_name_of_an_upload_is_shown_and_never_used_as_a_path(api):
 @pytest.mark.parametrize("parameter", ["path", "image", "url", "file"])
 @pytest.mark.parametrize("value", [str(PHOTOGRAPH), "file:///etc/passwd", "http://127.0.0.1:1/a.jpg"])
 def test_no_path_of_the_server_and_no_address_is_ever_read(api, parameter, value):
-    """Neither in the query nor as a field of the form, whatever the field is called."""
+    """A path or address is never read, neither from the query nor from any field of the form."""
     detail = problem(api.post(f"/analyze?{parameter}={value}", FAKE), 422)
     assert parameter in detail
     answer = requests.post(f"{api.address}/analyze", files={parameter: (None, value)}, timeout=PATIENCE_S)
@@ -344,7 +344,7 @@ def test_requests_that_are_not_http_get_a_problem(api, sent):
 
 
 def exchange(port: int, sent: bytes) -> bytes:
-    """All that the server answers until it closes the connection."""
+    """Return the complete response of the server, until it closes the connection."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as client:
         answer = b""
         with contextlib.suppress(OSError):
@@ -536,7 +536,7 @@ def test_another_address_is_refused_without_a_key(tmp_path):
 
 @pytest.mark.slow
 def test_the_client_of_the_documentation_gets_an_answer_from_the_command(tmp_path):
-    """The command serves with a key on every address; the lines of the page are run as they stand."""
+    """The command serves every address with a key; the lines of the page are run literally."""
     environment = os.environ | {"FACELOUPE_DATA": str(tmp_path), "FACELOUPE_EFFORT": "quick"}
     run = [sys.executable, "-m", "faceloupe", "api"]
     made = subprocess.run([*run, "key", "create", "docs"], capture_output=True, text=True, env=environment, check=True)

@@ -8,7 +8,7 @@ from faceloupe.server.uploads import PendingBytes, Upload
 
 
 def waiting(folder: Path, *, most: int = 100) -> Upload:
-    """An upload of as many bytes as may wait."""
+    """An upload with the largest allowed number of waiting bytes."""
     path = folder / "upload"
     path.write_bytes(b"x" * most)
     pending = PendingBytes(most)

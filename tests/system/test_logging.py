@@ -22,7 +22,7 @@ SECRET = "the password is hunter2, of /home/kim/evidence.jpg"  # pragma: allowli
 
 @pytest.fixture
 def logged(tmp_path, monkeypatch):
-    """A logger of its own with the log's handler, and the folder of the log."""
+    """A separate logger with the log's handler, and the folder of the log."""
     monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
     logger, handler = logging.Logger("faceloupe.test"), log_handler("test")
     logger.addHandler(handler)

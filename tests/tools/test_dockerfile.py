@@ -1,4 +1,4 @@
-"""What the Dockerfile promises, held against its own text; tools/docker/chroot_image.py carries it out."""
+"""Checks of the text of the Dockerfile; tools/docker/chroot_image.py executes it."""
 
 import re
 import subprocess

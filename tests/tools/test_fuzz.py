@@ -1,4 +1,4 @@
-"""A short profile of the fuzzing (``make fuzz`` runs more), and that it finds what it looks for."""
+"""A short run of the fuzzing (``make fuzz`` runs more), and checks that it detects faults."""
 
 import os
 from pathlib import Path

@@ -24,7 +24,7 @@ def test_a_region_is_small_and_keeps_box_and_landmarks_in_place(portrait, face):
 
 
 def test_blends_change_the_face_inside_the_mask_and_the_seam_only_there(face):
-    """Where the change fell on the inner copy, what is outside of the mask is the photo, bit for bit."""
+    """If the inner copy was changed, the pixels outside the mask are those of the photograph, bit for bit."""
     untouched = 0
     for seed in range(30):
         rgb, mask = blending.blend(np.random.default_rng(seed), face)

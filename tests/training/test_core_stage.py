@@ -1,4 +1,4 @@
-"""The core: a classifier on the statistics of a frozen trunk, judged by what it learned nothing about, and recorded."""
+"""The core: a classifier on the statistics of a frozen trunk, its judgement on unseen families, and its record."""
 
 import csv
 import dataclasses
@@ -79,7 +79,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stage(made, trunk, tmp_path_factory):
-    """Folder of what the stage wrote, and its record; heatmaps are not drawn, as there are no pictures."""
+    """The output folder of the stage, and its record; there are no pictures, so no heatmaps are drawn."""
     folder, lines = tmp_path_factory.mktemp("stage"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(core_stage, "_peak", lambda scorer, seen: 0.5)

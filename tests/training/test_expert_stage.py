@@ -56,7 +56,7 @@ def still(source: str, number: int, split: str) -> Still:
 
 @pytest.fixture(scope="module")
 def made() -> expert_stage.Material:
-    """Some faces of each source in each split; one direction tells photographs, another swaps, from the rest."""
+    """Faces of each source in each split; one direction separates photographs, and another swaps, from the rest."""
     random = np.random.default_rng(0)
     stills = [
         still(source, number, split)
@@ -224,7 +224,7 @@ def core_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stage(made, core_folder, tmp_path_factory):
-    """Folder of what the stage wrote, and its records; heatmaps are not drawn, as there are no pictures."""
+    """The output folder of the stage, and its records; there are no pictures, so no heatmaps are drawn."""
     folder, registry = tmp_path_factory.mktemp("stage"), weights_folder()
     rows = [
         source_rows.SourceRow("all", label, f"{network}, {view}", 9, 4, 5, auc, 0.9)

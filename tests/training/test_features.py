@@ -213,7 +213,7 @@ def test_the_cache_says_what_it_was_made_by(tmp_path):
 
 
 def test_the_encoder_is_fed_as_clip_was_trained(portrait):
-    """The committed file; what reaches the network is checked by normalizing apart from the project's code."""
+    """The committed file; the network's input is checked with a normalization that is independent of the project."""
     path = weights_folder() / "clip-vit-b16.safetensors"
     encode, shape, sha256 = features.load_encoder(path)
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()

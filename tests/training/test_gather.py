@@ -1,4 +1,4 @@
-"""Gathering the large material: what is used, what is dropped, what is missing, and that it is the same every time."""
+"""Gathering the large material: used, dropped and missing pictures, and that the result is reproducible."""
 
 import csv
 import hashlib
@@ -58,7 +58,7 @@ def test_a_picture_of_a_snapshot_is_read_once(sources, tmp_path, monkeypatch):
     true_read, read, killed_at = gather._look_at_some, [], [0]
 
     class Here:
-        """A pool in this process, so that what is read can be counted; it is killed at one of the chunks."""
+        """A pool in this process, so that reads can be counted; it fails at one of the chunks."""
 
         def __init__(self, workers) -> None:
             pass

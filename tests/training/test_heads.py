@@ -19,7 +19,7 @@ SETTINGS = HeadSettings(rows=("class 9", "mean 8"), width=24, examples=200)
 
 @pytest.fixture(scope="module")
 def faces() -> Faces:
-    """Six sources; one direction of one row tells the classes apart."""
+    """Six sources; one direction of one row separates the classes."""
     random = np.random.default_rng(0)
     labels = np.tile([0, 1], 90)
     features = random.normal(size=(180, len(ROWS), WIDTH)).astype(np.float16)

@@ -1,4 +1,4 @@
-"""Ingestion, on pictures made here: what is refused, what is dropped, and what is written."""
+"""Ingestion of generated pictures: refused and dropped pictures, and the output."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""Other networks beside the expert: whom they judge, and what their heads may have seen."""
+"""Comparison with other networks: the faces that they judge, and the training material of their heads."""
 
 import numpy as np
 import pytest

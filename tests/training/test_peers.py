@@ -84,7 +84,7 @@ def inception(x: np.ndarray, some: list[dict[str, np.ndarray]]) -> np.ndarray:
 
 
 def reference(layers: Layers, picture: np.ndarray) -> float:
-    """P(real) of a (256, 256, 3) picture, 0..1, in double precision with numpy and scipy alone."""
+    """Return P(real) of a (256, 256, 3) picture, 0..1, in double precision, only with numpy and scipy."""
     convolutions = layers["conv2d"]
     if len(convolutions) == 4:
         stages = [lambda x, layer=layer: convolve(x, layer) for layer in convolutions]

@@ -1,4 +1,4 @@
-"""Regions around faces: their geometry, and that a run which was killed anywhere goes on to the same result."""
+"""Regions around faces: their geometry, and that a killed run can resume with the same result."""
 
 import os
 import shutil

@@ -24,7 +24,7 @@ SETTINGS = TrainingSettings(draws=(Draw(1.0, {"toy": 1.0}, {"toy": 1.0}),), stag
 
 @pytest.fixture(autouse=True)
 def apart(monkeypatch, tmp_path):
-    """No store of whoever runs the tests, nothing said before, and a current folder in which litter would show."""
+    """Use no store of the person who runs the tests, no earlier messages, and an empty current folder."""
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(tracking, "_said", set())
@@ -52,7 +52,7 @@ def model(tmp_path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory) -> Path:
-    """A working folder for all tests that do not ask what else is in the store: making one takes seconds."""
+    """A working folder shared by tests that do not check the rest of the store; creating it takes seconds."""
     return tmp_path_factory.mktemp("build")
 
 
@@ -199,7 +199,7 @@ def test_a_model_of_an_unknown_run_is_not_registered(work, model, run_id, messag
 @needs_mlflow
 @pytest.mark.slow
 def test_no_telemetry_is_sent(tmp_path):
-    """In a process of its own: under pytest, mlflow keeps its telemetry off by itself."""
+    """Run in a separate process, because mlflow disables its telemetry under pytest."""
     code = """
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the encoder sees of a face: crops, tiers and the augmentation."""
+"""Views of a face for the encoder: crops, tiers and augmentation."""
 
 from dataclasses import replace
 

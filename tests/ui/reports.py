@@ -1,4 +1,4 @@
-"""Findings and reports of made-up videos, for what draws them."""
+"""Findings and reports of invented videos, for tests of drawings."""
 
 import io
 import json

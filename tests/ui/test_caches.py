@@ -1,4 +1,4 @@
-"""What sessions share of recent work."""
+"""Caches of recent work that sessions share."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_a_video_is_kept_with_its_file_and_both_count():
     ("examine", "content"), [(tasks.analyze_image_job, b"\xff\xd8\xff"), (tasks.examine, MP4)], ids=["photo", "video"]
 )
 def test_of_the_same_bytes_the_file_that_was_chosen_last_is_kept(examine, content, tmp_path, analyzer, settings):
-    """The first may be gone by now, or changed."""
+    """The file that was chosen first may have been removed or changed since."""
     store, analysis, stored = AnalysisStore(), analyzed(), []
     steps = {"progress": lambda *_: None, "cancel": lambda: False}
     for folder in ("first", "second"):

@@ -8,7 +8,7 @@ from faceloupe.ui.jobs import tasks
 
 
 def copies(folder: Path, count: int, *, age_s: float) -> list[Path]:
-    """Copies, the oldest first; the oldest is so old."""
+    """Copies of increasing age, the oldest first."""
     paths = [folder / f"{number}.mp4" for number in range(count)]
     for number, path in enumerate(paths):
         path.write_bytes(b"")

@@ -17,7 +17,7 @@ JOINER = "\u2060"
 
 
 def unescaped(text: str) -> str:
-    """What Markdown makes of escapes: what comes after it sees this."""
+    """Return the text after Markdown has processed its escapes."""
     return text.replace("\\", "")
 
 

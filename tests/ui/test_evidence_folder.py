@@ -1,4 +1,4 @@
-"""The evidence folder offers what is in it, and nothing else."""
+"""The evidence folder offers only its own files."""
 
 import pytest
 

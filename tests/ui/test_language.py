@@ -82,7 +82,7 @@ def used() -> set[str]:
 
 
 def literal(node: ast.expr) -> str:
-    """What is written out in an expression that makes a text, without icons and tags."""
+    """Return the literal parts of an expression that builds a text, without icons and tags."""
     match node:
         case ast.Constant(value=str(text)):
             return re.sub(r":(material/\w+|\w+\[)|<[^>]*>", "", text)
@@ -94,7 +94,7 @@ def literal(node: ast.expr) -> str:
 
 
 def shown_literals(tree: ast.AST) -> set[str]:
-    """Words that a page shows as they stand in the code: in elements and figures, and as heads of tables."""
+    """Return literal texts that a page shows: in elements and figures, and as headings of tables."""
     texts: set[str] = set()
     for node in ast.walk(tree):
         match node:

@@ -1,4 +1,4 @@
-"""The first launch: weights that are missing are fetched, and nothing else is ever asked of the network."""
+"""The first launch: missing weights are fetched, and no other request is sent."""
 
 import hashlib
 import os

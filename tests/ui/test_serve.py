@@ -26,7 +26,7 @@ UPGRADE = {
 
 @pytest.fixture(autouse=True)
 def direct(monkeypatch):
-    """No proxy stands between this machine and itself."""
+    """Disable proxies for requests to this machine."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,127.0.0.2")
 
 
@@ -38,7 +38,7 @@ def started(folder, *options, **environment) -> subprocess.Popen:
 
 @contextmanager
 def served(folder, **environment):
-    """The address of an app, and what runs it; it has to end at once, and in peace, when it is told to."""
+    """The address and the process of an app, which must end promptly and cleanly on request."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -120,7 +120,7 @@ def listens(port: int) -> None:
 
 @pytest.fixture
 def started(tmp_path):
-    """Starts nodes as docs/scaling.md says, on this machine, with a token; gives the address and the environment."""
+    """Nodes on this machine, started as docs/scaling.md describes, with a token: the address and the environment."""
     lines = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
     commands = [line.removeprefix(".venv/bin/") for line in lines if line.startswith(".venv/bin/ray start")]
     assert len(commands) == 2

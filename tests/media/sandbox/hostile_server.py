@@ -1,4 +1,4 @@
-"""The server of decoders with one that is taken over by its file: it does what the bytes behind the picture tell it."""
+"""A decoder server with a compromised decoder, which executes the commands after the picture's bytes."""
 
 import json
 import os

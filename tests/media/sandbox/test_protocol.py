@@ -29,7 +29,7 @@ RAW = st.binary(max_size=MOST_RAW)
 
 
 def received(content: bytes, *, by_reader: bool) -> list[Message]:
-    """All messages that are received from these bytes, after which the sender is gone."""
+    """Return all messages that are received from these bytes, followed by the end of the stream."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(content)

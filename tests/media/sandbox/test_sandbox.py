@@ -55,7 +55,7 @@ def taken(content: bytes) -> EvidenceFile:
 
 
 def processes() -> dict[int, int]:
-    """Process id -> that of its parent, of all that run; the dead ones that nobody waited for are left out."""
+    """Return the parent's process id of every running process, by process id; zombies are left out."""
     result = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -75,7 +75,7 @@ def descendants(ancestor: int) -> set[int]:
 
 
 def eventually(holds) -> bool:
-    """Whether it comes to hold within a few seconds."""
+    """Whether the condition becomes true within a few seconds."""
     until = time.monotonic() + 10
     while not (held := holds()) and time.monotonic() < until:
         time.sleep(0.02)
@@ -84,7 +84,7 @@ def eventually(holds) -> bool:
 
 @pytest.fixture
 def hostile(monkeypatch):
-    """Decoders that do what the bytes behind a picture say."""
+    """Decoders that execute the commands after a picture's bytes."""
     client.stop()
     monkeypatch.setattr(client, "_MODULE", "tests.media.sandbox.hostile_server")
     yield lambda trick: taken(encode(gradient(), "PNG") + MARK + trick.encode())

@@ -1,4 +1,4 @@
-"""Claims about case reports as HTML: what they show, and what they never do."""
+"""Case reports as HTML: their content, and that they never load or run anything."""
 
 import copy
 import re

@@ -43,7 +43,7 @@ def structure(content: bytes) -> list[str]:
 
 def test_it_has_the_same_words_and_structure_as_a_report_drawn_at_once(both):
     def bodies(content):
-        """Words without heads and feet: pages can break elsewhere, as a report in parts says how many it has."""
+        """Return the words without headers and footers, because page breaks can differ in a report of several parts."""
         return " ".join(
             page.partition(" of Pictures ")[2].rpartition(" created 20")[0] for page in texts(content)
         ).split()

@@ -23,7 +23,7 @@ UNEVEN = [Fraction(number * number + 7 * number, 90) for number in range(30)]
 
 
 def examined(path):
-    """A clip as it is taken in, and a report as if frames 0, 10 and 20 had been looked at."""
+    """A clip as evidence, and a report as if frames 0, 10 and 20 had been analyzed."""
     report_values = report({1: [0.2, 0.9, 0.9]}, step_s=0.4)
     return open_evidence(path, max_bytes=10**8), report_values
 
@@ -128,7 +128,7 @@ def test_no_box_is_drawn_in_a_long_gap_or_before_a_track_begins():
 
 @contextmanager
 def room_for(count):
-    """A system that lets no file grow beyond so many bytes: to a writer the same as a full disk."""
+    """Limit the size of files, which has the same effect on a writer as a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
     try:

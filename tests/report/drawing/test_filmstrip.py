@@ -1,4 +1,4 @@
-"""The filmstrip and the tables of tracks say what the analysis says."""
+"""The filmstrip and the tables of tracks match the analysis."""
 
 import csv
 import io

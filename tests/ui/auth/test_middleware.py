@@ -20,7 +20,7 @@ FORM = {"content-type": "Application/x-www-form-urlencoded; charset=utf-8"}
 
 @dataclass
 class Answer:
-    """What came back: status, headers and text; 101 and 403 are a connection taken and refused."""
+    """A response: status, headers and text; 101 and 403 mean that a connection was accepted or refused."""
 
     status: int
     headers: dict[str, str]
@@ -32,7 +32,7 @@ class Answer:
 
 
 async def server(scope, receive, send):
-    """What stands behind the layers."""
+    """The server behind the middleware."""
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"the workbench"})

@@ -1,4 +1,4 @@
-"""What the page Video says of a track."""
+"""Texts of the page Video about a track."""
 
 from faceloupe.ui import language
 from faceloupe.ui.video.panels import strip_in_words

@@ -1,4 +1,4 @@
-"""The timeline says what the report says."""
+"""The timeline matches the report."""
 
 import re
 
