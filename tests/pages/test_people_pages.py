@@ -83,7 +83,7 @@ def test_a_decision_and_a_signature_state_that_their_names_were_checked_and_so_d
     assert (decision.examiner, decision.name_checked) == (ADA, True)
     assert (signed.reviewer, signed.name_checked) == ("Bo Second", True)
     report = render_html(case_record(store, case.id), store.runs.picture, letterhead=Letterhead("Lab", ()))
-    assert "had each entered a password of their own" in report
+    assert "each entered their own password" in report
     assert "this program did not check" not in report
 
 

@@ -242,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
         "password", help=about, description=f"{about.capitalize()}; the password is read from the terminal or stdin."
     )
     hashing.set_defaults(run=_password)
-    about = "give examiners and reviewers a password of their own, with which they sign in to the app"
+    about = "give each examiner and reviewer a password to sign in to the app"
     people = commands.add_parser("people", help=about, description=f"{about.capitalize()}.")
     people_command.add_people(people)
     people.set_defaults(run=lambda options: people_command.answer(options, _Console()))
