@@ -11,8 +11,8 @@ from faceloupe.errors import UsageError
 from faceloupe.installation import WEIGHTS
 
 QUICK_MODEL = "faceloupe-mobilenet_v3_small-3"
-STANDARD_MODEL = "faceloupe-standard-9"
-THOROUGH_MODEL = "faceloupe-thorough-9"
+STANDARD_MODEL = "faceloupe-standard-10"
+THOROUGH_MODEL = "faceloupe-thorough-10"
 EFFORTS: dict[str, str] = {  # effort, from least to most computation -> id of its model
     "quick": QUICK_MODEL,
     "standard": STANDARD_MODEL,

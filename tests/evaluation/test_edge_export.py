@@ -149,7 +149,7 @@ def test_a_head_of_the_expert_is_exported_with_its_encoder(tmp_path, options):
     if any(find_spec(module) is None for module in NEEDED["onnx"][0]):
         pytest.skip("see requirements-export.txt")
     target = tmp_path / "head.onnx"
-    assert main.main(["models", "export", "faceloupe-generated-9", "--onnx", str(target), *options]) == 0
+    assert main.main(["models", "export", "faceloupe-generated-10", "--onnx", str(target), *options]) == 0
     values = json.loads(target.with_suffix(".json").read_text())
     assert values["parity"]["largest_logit_difference"] < 1e-4
     assert values["onnx"]["input"]["shape"] == ["n", 3, 224, 224]

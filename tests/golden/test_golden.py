@@ -44,7 +44,7 @@ def test_the_samples_get_the_recorded_answers(effort, analyzer, standard):
         for face, expected_face in zip(result["faces"], expected["faces"], strict=True):
             assert face["outcome"] == expected_face["outcome"]
             # The expert multiplies in bfloat16 where a processor can: another one comes to a slightly different score.
-            near, far, like = (1e-3, 1e-2, 0.02) if effort == "quick" else (2e-2, 3e-1, 0.25)
+            near, far, like = (1e-3, 1e-2, 0.02) if effort == "quick" else (6e-2, 3e-1, 0.25)
             assert face["score"] == pytest.approx(expected_face["score"], abs=near)
             assert face["raw_logit"] == pytest.approx(expected_face["raw_logit"], abs=far)
             assert face["box"] == pytest.approx(expected_face["box"], abs=0.5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from faceloupe.config import QUICK_MODEL, weights_folder
-from faceloupe.errors import DatasetError
+from faceloupe.errors import DatasetError, WeightsError
 from faceloupe.evaluation import source_rows
 from faceloupe.models.encoder import ROWS, WIDTH
 from faceloupe.models.record import find_record, read_registry
@@ -283,11 +283,18 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     assert "faceloupe-standard-9" in card
     assert "| swaps | as is | manipulated | 20 |" in card
     assert f"| source | as | truth | faceloupe-standard-9 | {QUICK_MODEL} | one | another |" in card
-    beside = [line.split(" | ") for line in card.partition("## Beside")[2].splitlines() if line.startswith("| ")]
+    beside = [line.split(" | ") for line in card.partition("## Compared with")[2].splitlines() if line.startswith("| ")]
     assert [row[4:] for row in beside if row[0] == "| all"] == [
         [auc, "0.625", "0.375 |"] for auc in ("0.75", "0.75", "0.5", "0.5")
     ]
     assert all(row[4:] == ["-", "-", "- |"] for row in beside[2:] if row[0] != "| all")
+
+
+def test_the_card_refuses_the_tables_of_another_core(stage, tmp_path):
+    folder, records = stage
+    fusion = next(record for record in records if record.fusion)
+    with pytest.raises(WeightsError, match="run `core` again"):
+        expert_card.write([fusion, records[0]], folder, folder / "core")
 
 
 def test_the_stage_asks_for_the_table_of_other_networks(made, tmp_path):

@@ -141,8 +141,9 @@ class JointScorer:
         loudest = int(np.argmax([step * value for (step, _), value in zip(steps, log_odds, strict=True)]))
         member, views = self.members[loudest], face.members[loudest]
         _, heatmap = member.scorer.explained(views)
-        weight = np.prod(steps[loudest])
-        return joined, (weight * place_map(heatmap, views.squares[-1], face.squares[-1])).astype(np.float32)
+        placed = np.prod(steps[loudest]) * place_map(heatmap, views.squares[-1], face.squares[-1])
+        side = face.crops.shape[1]  # members' crops differ in size
+        return joined, cv2.resize(placed.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
 
     def _slope(self, log_odds: FloatArray, number: int, reading: Reading) -> tuple[float, float]:
         """Return numerical derivatives: of the joined logit by a member's log-odds, and of those by its logit."""

@@ -28,27 +28,29 @@ def write(record: ModelRecord, docs: Path) -> Path:
         [
             "# Card of the core",
             "Written by `python -m faceloupe.training core`. Polarity: 1 = manipulated, 0 = authentic.",
-            f"**{record.id}** scores where the effort is *quick*. It is a MobileNetV3-small with its ImageNet weights, "
-            "not trained any further, whose classifier reads the mean and the standard deviation of every channel of "
-            f"every block. A face is looked at in squares of {margins} times its longer side, at {contract.size} px; "
-            "its logit is the mean of the two.",
+            f"**{record.id}** is the model of the effort *quick*, and a member of the default model. It is a "
+            "MobileNetV3-small with its ImageNet weights, not trained any further. Its classifier reads the mean and "
+            f"the standard deviation of every channel of every block. Each face is cropped to squares of {margins} "
+            f"times its longer side, at {contract.size} px; the logit is the mean of the two.",
             table(IDENTITY, [identity(record)]),
-            "Rates are of photographs and generated faces of families of sources that the classifier of their fold "
-            "saw nothing of, and of collections of changed faces with their originals, where it saw other people of "
-            "them.",
-            "## Held out for good",
-            "Nothing here was trained on, tuned on or calibrated on. AUC is against all faces of the other class, "
-            "their sources weighing alike. Cost is the class's half of Cllr, in bits: 0 is perfect, 1 says nothing.",
+            "The rates are those of photographs and generated faces of sources whose families the classifier of that "
+            "fold never saw, and of collections of changed faces with their originals, judged by a classifier that saw "
+            "other people of the collection.",
+            "## Held out",
+            "Nothing here was used for training, tuning or calibration. The AUC is against all faces of the other "
+            "class, with the same weight for each source. The cost is the class's half of Cllr, in bits: 0 is perfect, "
+            "1 says nothing.",
             table_by_source(docs / HELD_OUT),
-            "## As it is, and degraded twice",
-            "The same faces, of families left out: as they are; the picture shrunk to 768 px, then JPEG 60; to "
-            "512 px, JPEG 40.",
+            "## As they are, and degraded in two steps",
+            "The same faces of families left out: as they are, with the picture shrunk to 768 px and saved as JPEG 60, "
+            "and with the picture shrunk to 512 px and saved as JPEG 40.",
             table_by_source(docs / TIERS_FILE),
             "## Sources left out of training",
-            "Each judged by a classifier that saw no picture of its family; collections of changed faces by one that "
-            "saw other people of them. Photographs first, those with the most false alarms on top.",
+            "Each source was judged by a classifier that saw no picture of its family; collections of changed faces "
+            "were judged by one that saw other people of them. Photographs come first, and the sources with the most "
+            "false alarms at the top.",
             table_by_source(docs / LEFT_OUT, by_errors=True),
-            "## What it rests on",
+            "## Training material",
             record.trained_on,
             "## Limits",
             "\n".join(f"- {line}" for line in record.limits),

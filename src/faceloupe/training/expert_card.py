@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from faceloupe.errors import WeightsError
 from faceloupe.evaluation.metrics import wilson_interval
 from faceloupe.evaluation.source_rows import AS_IS, HELD_OUT, LEFT_OUT, SourceRow, are_of, read_rows
 from faceloupe.models.record import ModelRecord
@@ -14,35 +14,6 @@ CARD = "card.md"
 # Written beside the card by the stage `heads`; rows as in ``source_rows``.
 TIERS_FILE, CONDITIONS, CLIPS = "tiers.csv", "conditions.csv", "clips.csv"
 OTHERS = "others.csv"  # made by the stage `others`
-
-
-class _OwnCore(NamedTuple):
-    """Sentences about the core, which depend on how it was fitted."""
-
-    rates: str
-    clips: str
-    beside: str
-
-
-# The core of the stage `core` is fitted in the folds of the heads, and has tables of its own.
-_IN_FOLDS = _OwnCore(
-    "Rates are of photographs and generated faces of sources that no head of their fold was trained on, nor the core's "
-    "classifier, and of collections of swapped, reenacted and composed faces with their originals, judged by what saw "
-    "other people of them.",
-    "Core and heads saw other people of the collection, or nothing of its family. What the table calls faces are "
-    "people.",
-    "The core's columns are those of [its own card](../core/card.md).",
-)
-# The core of the stages `train` and `calibrate` knows some of the sources.
-_TRAINED_BEFORE = _OwnCore(
-    "Rates of the fusion and its heads are of photographs and generated faces of sources that no head of their fold "
-    "was trained on, nor the core (where it was, it is not asked), and of collections of swapped, reenacted and "
-    "composed faces with their originals, judged by heads that saw other people of them. Those of the core are of its "
-    "own validation faces.",
-    "The heads saw other people of the collection, or nothing of its family. What the table calls faces are people; "
-    "the core is not asked.",
-    "The core is not asked about families that it was trained on.",
-)
 
 
 def write(records: Sequence[ModelRecord], docs: Path, core_docs: Path) -> Path:
@@ -57,54 +28,57 @@ def write(records: Sequence[ModelRecord], docs: Path, core_docs: Path) -> Path:
         Path of the card.
 
     Raises:
-        WeightsError: a table is missing or damaged.
+        WeightsError: a table is missing or damaged, or the core's tables are those of another version.
     """
     fusion, core = records[:2]
-    in_folds = are_of(core_docs, core)
-    about_core = _IN_FOLDS if in_folds else _TRAINED_BEFORE
-    own = ((fusion.id, docs), (core.id, core_docs)) if in_folds else ((fusion.id, docs),)
+    if not are_of(core_docs, core):
+        raise WeightsError(f"The tables in {core_docs} are not those of {core.id}; run `core` again.")
     text = "\n\n".join(
         [
             "# Card of the expert and its fusion with the core",
             "Written by `python -m faceloupe.training expertcard`. Polarity: 1 = manipulated, 0 = authentic.",
-            f"**{fusion.id}** is the default model. It weighs the calibrated log-likelihood ratios of its members; the "
-            "heads stand on the image tower of CLIP ViT-B/16, which was not trained any further.",
-            "What becomes of verdicts when a picture is recompressed, resized, tilted or stored otherwise was "
-            "[counted](../evasion.md).",
+            f"**{fusion.id}** is the default model. It combines the calibrated log-likelihood ratios of its members. "
+            "The heads use features of the image tower of CLIP ViT-B/16, which was not trained any further.",
+            "How verdicts change when a picture is recompressed, resized, tilted or stored differently was "
+            "[counted separately](../evasion.md).",
             table(
                 IDENTITY,
                 [identity(record) for record in records],
             ),
             _weights(fusion),
-            about_core.rates,
+            "The rates are those of photographs and generated faces of sources that neither a head nor the classifier "
+            "of the core was trained on in that fold, and of collections of swapped, reenacted and composed faces with "
+            "their originals, judged by heads and a core that saw other people of the collection.",
             "## Sources left out of training",
-            "Each judged by heads that saw no picture of its family; collections of changed faces by heads that saw "
-            "other people of them. AUC is against all faces of the other class, their sources weighing alike. Cost is "
-            "the class's half of Cllr, in bits: 0 is perfect, 1 says nothing. Photographs first, those with the most "
-            "false alarms on top.",
+            "Each source was judged by networks that saw no picture of its family; collections of changed faces were "
+            "judged by networks that saw other people of them. The AUC is against all faces of the other class, with "
+            "the same weight for each source. The cost is the class's half of Cllr, in bits: 0 is perfect, 1 says "
+            "nothing. Photographs come first, and the sources with the most false alarms at the top.",
             table_by_source(docs / LEFT_OUT, by_errors=True),
-            "## As it is, and degraded twice",
-            "The same validation faces: as they are; the picture shrunk to 768 px, then JPEG 60; to 512 px, JPEG 40.",
+            "## As they are, and degraded in two steps",
+            "The same validation faces as they are, with the picture shrunk to 768 px and saved as JPEG 60, and with "
+            "the picture shrunk to 512 px and saved as JPEG 40.",
             table_by_source(docs / TIERS_FILE),
             "## By pose and size of the face",
-            "Faces of sources left out, as they are; pose is estimated from five landmarks, where the face finder gave "
-            "them. What is turned or small is not spread evenly over the sources.",
+            "Faces of sources left out, as they are. The pose is estimated from five landmarks, if the face detector "
+            "found them. Turned and small faces are not spread evenly over the sources.",
             table_by_source(docs / CONDITIONS),
-            "## Swaps, frames of a person judged together",
-            "Collections of changed faces and their originals: the frames of a person are judged together, as those of "
-            f"a video are. {about_core.clips}",
+            "## Swaps, several frames of a person judged together",
+            "Collections of changed faces and their originals. The frames of a person are judged together, like those "
+            "of a video. The networks saw other people of the collection, or nothing of its family. The column "
+            "*faces* counts people.",
             table_by_source(docs / CLIPS),
-            "## Held out for good",
-            "Nothing here was trained on, tuned on or calibrated on.",
+            "## Held out",
+            "Nothing here was used for training, tuning or calibration.",
             table_by_source(docs / HELD_OUT),
-            "## Beside other networks",
-            "AUC of the same kinds of faces as they are, sources weighing alike: all that were left out, all that were "
-            "held out, and each held-out source against all faces of the other class. "
-            f"{about_core.beside} MesoNet's networks (Afchar et al. 2018) are taken as they were published; the linear "
-            "head on ImageNet features is fitted on the expert's material, with the same families left out. Of large "
-            "sources, the others saw 40 faces each.",
-            _beside(*own, others=docs / OTHERS),
-            "## What it rests on",
+            "## Compared with other networks",
+            "AUC on the same faces as they are, with the same weight for each source: on all that were left out, on "
+            "all that were held out, and of each held-out source against all faces of the other class. The column of "
+            "the core comes from [its own card](../core/card.md). The MesoNet networks (Afchar et al. 2018) are used "
+            "as they were published. The linear head on ImageNet features was fitted on the material of the expert, "
+            "with the same families left out. The other networks judged at most 40 faces of each source.",
+            _beside((fusion.id, docs), (core.id, core_docs), others=docs / OTHERS),
+            "## Training material",
             f"{fusion.trained_on}",
             "## Limits",
             "\n".join(f"- {line}" for line in fusion.limits),
@@ -151,13 +125,14 @@ def _weights(fusion: ModelRecord) -> str:
     pairs = zip(fusion.members, fusion.fusion.weights, strict=True)
     listed = ", ".join(f"{name} {weight:.2f}" for name, weight in pairs)
     return (
-        f"Weights: {listed}, and {fusion.fusion.joint:.2f} of the joined propositions; log-odds of a member are held "
-        f"within {fusion.fusion.limit:g}. In a video, heads look at up to {fusion.fusion.frames} frames of each face, "
-        "evidence against a generated face counts as none, and the likelihood ratio of a frame is the mean of two: of "
-        "all members together, and of the head for changed faces. The log-odds of a face in a video are the mean of "
-        f"its frames, less {fusion.fusion.bias:g}, times the number of looks that these are worth, any two being "
-        f"correlated by {fusion.fusion.correlation:g}; evidence against a manipulation is not added up. "
-        f"A face further than {fusion.scope_limit:.3f} from all known ones gets no verdict."
+        f"Weights: {listed}, and {fusion.fusion.joint:.2f} for the joined propositions. The log-odds of a member are "
+        f"clipped to {fusion.fusion.limit:g}. In a video, the heads look at up to {fusion.fusion.frames} frames of "
+        "each face, evidence against a generated face counts as none, and the likelihood ratio of a frame is the mean "
+        "of two: that of all members together, and that of the head for changed faces. The log-odds of a face in a "
+        f"video are the mean of its frames minus {fusion.fusion.bias:g}, times the number of independent looks that "
+        f"these frames are worth, with a correlation of {fusion.fusion.correlation:g} between any two. Evidence "
+        f"against a manipulation is not added up. A face farther than {fusion.scope_limit:.3f} from all known faces "
+        "gets no verdict."
     )
 
 

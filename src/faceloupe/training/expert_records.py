@@ -25,7 +25,7 @@ CLEAN = "as-is"
 FRAMES = {"standard": 8, "thorough": 24}  # frames of each face in a video that the heads score, by effort
 # For faces in videos, see ``Fusion.pool_frames``. Two frames of a person share 25 to 90 % of their variance, depending
 # on the collection. With this bias, below 5 % of the originals of any left-out collection are called manipulated.
-CORRELATION, BIAS = 0.6, 1.3
+CORRELATION, BIAS = 0.6, 1.4
 LICENSE = (
     "Weights: MIT. The encoder is OpenAI's CLIP ViT-B/16 (MIT); the heads were trained on collections licensed for "
     "research only, which are not part of this project"
