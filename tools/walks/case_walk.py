@@ -51,7 +51,7 @@ def review(page: Page, item: str, outcome: str) -> None:
     expect(page.get_by_text("log10 LR").count() == 0, f"the score of {item} is hidden before the decision")
     shoot(page, f"hidden-{Path(item).stem}", 1300, PICTURES)
     decide(page, outcome, "Looked at it closely.")
-    see(page, "no view of the score before")
+    see(page, "no earlier view of the score in the log")
     page.get_by_text("log10 LR").first.wait_for(timeout=PATIENCE_MS)
     expect(True, f"the score of {item} is shown after it")
     for reviewer, answer in ((ADA, "cannot review it"), (BO, f"{BO}, 20")):
