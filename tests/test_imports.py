@@ -33,3 +33,12 @@ def test_a_still_is_scored_and_explained_without_a_heavy_library(tmp_path, heatm
 def test_commands_that_score_nothing_load_no_network_library():
     for arguments in (["--help"], ["case", "list"], ["models", "list"]):
         assert not loaded_by(*arguments) & {*HEAVY, "torch", "streamlit"}, arguments
+
+
+def test_a_program_leaves_its_objects_alone_at_exit():
+    code = (
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > 0)); "
+        "from faceloupe.cli.main import run; sys.argv = ['faceloupe', 'models', 'list']; sys.exit(run())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.splitlines()[-1] == "True"

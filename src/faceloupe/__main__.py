@@ -2,6 +2,6 @@
 
 import sys
 
-from faceloupe.cli.main import main
+from faceloupe.cli.main import run
 
-sys.exit(main())
+sys.exit(run())
