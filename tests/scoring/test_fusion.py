@@ -39,8 +39,8 @@ def report(standard) -> dict:
 
 
 class _Speaks:
-    def __init__(self, proposition: str) -> None:
-        self.proposition = proposition
+    def __init__(self, proposition: str, least_context: float = 0.0) -> None:
+        self.proposition, self.least_context = proposition, least_context
 
 
 def test_a_fusion_is_the_written_formula():
@@ -51,6 +51,23 @@ def test_a_fusion_is_the_written_formula():
     joined = np.log((np.exp(held[:, 1]) + np.exp(held[:, 2])) / 2)
     assert join(log_odds, fusion, members) == pytest.approx(0.5 * held[:, 0] + 0.25 * held[:, 1] + 0.75 * joined)
     assert join(log_odds, None, members) == pytest.approx(log_odds.mean(1))
+
+
+def test_the_surroundings_of_a_face_lead_the_face_itself_by_a_limited_amount():
+    fusion = Fusion((0.0, 1.0, 0.0, 0.0), joint=0.0, limit=8.0, lead=1.5)
+    members = [_Speaks(""), _Speaks("generated", 1.7), _Speaks("generated"), _Speaks("changed")]
+    log_odds = np.array(
+        [
+            [9.0, 6.0, -3.0, -2.0],  # the face alone looks authentic
+            [9.0, 6.0, 2.0, -2.0],
+            [9.0, 6.0, -3.0, 7.0],
+            [9.0, -6.0, -3.0, -2.0],  # evidence against a manipulation is not limited
+        ]
+    )
+    assert join(log_odds, fusion, members) == pytest.approx([1.5, 3.5, 6.0, -6.0])
+    assert join(log_odds, replace(fusion, lead=0.0), members) == pytest.approx([6.0, 6.0, 6.0, -6.0])
+    two = Fusion((0.0, 1.0), 0.0, 8.0, lead=1.5)
+    assert join(log_odds[:, :2], two, members[:2]) == pytest.approx([6.0, 6.0, 6.0, -6.0])
 
 
 def test_in_a_video_what_speaks_against_a_generated_face_does_not_speak_against_a_swap():
@@ -99,6 +116,14 @@ def test_a_fusion_that_averages_frames_has_the_record_it_had_before_they_were_ad
     adds_up = replace(record, fusion=replace(record.fusion, correlation=0.5, bias=0.5))
     assert adds_up.as_dict()["fusion"]["correlation"] == 0.5
     assert adds_up.sha256 != averages.sha256
+
+
+def test_a_fusion_without_a_lead_has_the_record_it_had_before_there_was_one():
+    record = find_record(weights_folder())
+    assert "lead" not in replace(record, fusion=replace(record.fusion, lead=0.0)).as_dict()["fusion"]
+    assert replace(record, fusion=replace(record.fusion, lead=0.5)).as_dict()["fusion"]["lead"] == 0.5
+    with pytest.raises(ValueError, match="a lead"):
+        replace(record.fusion, lead=-1.0)
 
 
 @pytest.mark.parametrize("fault", [{"weights": (-1.0,)}, {"joint": math.nan}, {"limit": 0.0}, {"frames": 0}])

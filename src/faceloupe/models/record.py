@@ -145,6 +145,8 @@ class Fusion:
         frames: number of frames per face in a video that members with an encoder score; the others score all frames.
         correlation: correlation between the log-odds of two frames of one filmed face, 0..1, see ``pool_frames``.
         bias: mean amount by which the log-odds of filmed faces are too high, natural units, >= 0.
+        lead: most by which the log-odds of a member that looks at the surroundings of a face may exceed those of the
+            members that look at the face alone, natural units, >= 0; 0 for no limit. See ``joint.join``.
     """
 
     weights: tuple[float, ...]
@@ -153,6 +155,7 @@ class Fusion:
     frames: int = 8
     correlation: float = 1.0
     bias: float = 0.0
+    lead: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges of the fields.
@@ -164,8 +167,8 @@ class Fusion:
         sound = all(math.isfinite(value) and value >= 0.0 for value in numbers) and 0.0 < self.limit < math.inf
         if not (sound and type(self.frames) is int and self.frames > 0):
             raise ValueError(f"weights of a fusion are >= 0, its limit and its frames > 0, got {self}")
-        if not (0.0 <= self.correlation <= 1.0 and 0.0 <= self.bias < math.inf):
-            raise ValueError(f"a correlation lies in 0..1, a bias is >= 0, got {self.correlation} and {self.bias}")
+        if not (0.0 <= self.correlation <= 1.0 and 0.0 <= self.bias < math.inf and 0.0 <= self.lead < math.inf):
+            raise ValueError(f"a correlation lies in 0..1, a bias and a lead are >= 0, got {self}")
 
     @property
     def adds_up(self) -> bool:
@@ -287,6 +290,8 @@ class ModelRecord:
             del values["gates"]["min_color"]
         if self.fusion and not self.fusion.adds_up:  # also added later
             del values["fusion"]["correlation"], values["fusion"]["bias"]
+        if self.fusion and not self.fusion.lead:
+            del values["fusion"]["lead"]
         return {name: value for name, value in values.items() if value or name not in _LATER}
 
     def pool_frames(self, mean: float, effective_frames: float) -> float:

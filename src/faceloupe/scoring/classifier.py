@@ -70,7 +70,7 @@ class FaceScorer:
         self.members = members_of(record, folder)
         self.components = components_of(record, folder)
         members = [
-            Member(part.id, _single(part, folder, device), part.calibrator, part.proposition)
+            Member(part.id, _single(part, folder, device), part.calibrator, part.proposition, part.least_context)
             for part in (self.members or (record,))
         ]
         self._use(JointScorer(members, record.fusion) if record.members else members[0].scorer)

@@ -27,6 +27,7 @@ class Member:
     scorer: Scorer
     calibrator: Calibrator
     proposition: str = ""
+    least_context: float = 0.0
 
     def log_odds(self, reading: Reading) -> float:
         """Return the calibrated natural log-odds of a reading; 0, no evidence either way, if it is silent."""
@@ -171,12 +172,37 @@ def join(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member |
     if fusion is None:
         mean: FloatArray = log_odds.mean(1)
         return mean
-    held = np.clip(log_odds, -fusion.limit, fusion.limit)
+    held = np.clip(hold_to_face(log_odds, fusion.lead, members), -fusion.limit, fusion.limit)
     logits: FloatArray = held @ np.asarray(fusion.weights)
     parts = held[:, [bool(member.proposition) for member in members]]
     if parts.shape[1]:
         logits = logits + fusion.joint * (np.logaddexp.reduce(parts, axis=1) - np.log(parts.shape[1]))
     return logits
+
+
+def hold_to_face(log_odds: FloatArray, lead: float, members: Sequence[Member | ModelRecord]) -> FloatArray:
+    """Limit the evidence in the surroundings of a face by the evidence in the face itself.
+
+    A verdict is about the face: an authentic face that is pasted into another picture is not a generated one. Members
+    with a ``least_context`` look at the surroundings. Their log-odds exceed the greatest log-odds of the members that
+    look at the face alone and have a proposition, or 0 if these are negative, by at most ``lead``.
+
+    Args:
+        log_odds: (N, M) calibrated natural log-odds.
+        lead: see ``Fusion``; 0 for no limit.
+        members: the members, in the order of the columns of ``log_odds``.
+
+    Returns:
+        (N, M) float64.
+    """
+    if not lead:
+        return log_odds
+    around = np.array([member.least_context > 0.0 for member in members])
+    alone = np.array([bool(member.proposition) for member in members]) & ~around
+    if not around.any() or not alone.any():
+        return log_odds
+    most = np.maximum(log_odds[:, alone].max(axis=1, keepdims=True), 0.0) + lead
+    return np.where(around, np.minimum(log_odds, most), log_odds)
 
 
 def join_in_video(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member | ModelRecord]) -> FloatArray:

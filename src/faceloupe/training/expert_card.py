@@ -126,12 +126,14 @@ def _weights(fusion: ModelRecord) -> str:
     listed = ", ".join(f"{name} {weight:.2f}" for name, weight in pairs)
     return (
         f"Weights: {listed}, and {fusion.fusion.joint:.2f} for the joined propositions. The log-odds of a member are "
-        f"clipped to {fusion.fusion.limit:g}. In a video, the heads look at up to {fusion.fusion.frames} frames of "
-        "each face, evidence against a generated face counts as none, and the likelihood ratio of a frame is the mean "
-        "of two: that of all members together, and that of the head for changed faces. The log-odds of a face in a "
-        f"video are the mean of its frames minus {fusion.fusion.bias:g}, times the number of independent looks that "
-        f"these frames are worth, with a correlation of {fusion.fusion.correlation:g} between any two. Evidence "
-        f"against a manipulation is not added up. A face farther than {fusion.scope_limit:.3f} from all known faces "
+        f"clipped to {fusion.fusion.limit:g}, and those of a head that looks at the surroundings of a face exceed "
+        f"those of the heads that look at the face alone by at most {fusion.fusion.lead:g}. In a video, the heads look "
+        f"at up to {fusion.fusion.frames} frames of each face, evidence against a generated face counts as none, and "
+        "the likelihood ratio of a frame is the mean of two: that of all members together, and that of the head for "
+        "changed faces. The log-odds of a face in a video are the mean of its frames minus "
+        f"{fusion.fusion.bias:g}, times the number of independent looks that these frames are worth, with a "
+        f"correlation of {fusion.fusion.correlation:g} between any two. Evidence against a manipulation is not added "
+        f"up. A face farther than {fusion.scope_limit:.3f} from all known faces "
         "gets no verdict."
     )
 

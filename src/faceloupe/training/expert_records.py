@@ -6,6 +6,7 @@ originals, are judged by heads that saw other people of the collection. The core
 in the same folds.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from faceloupe.models.contract import InputContract, QualityGates
 from faceloupe.models.record import FUSION, HEAD, ComponentRecord, Fusion, ModelRecord, ensemble_hash
-from faceloupe.scoring.joint import join
+from faceloupe.scoring.joint import hold_to_face, join
 from faceloupe.training import features
 from faceloupe.training.calibrate import UNTESTED
 from faceloupe.training.cross_fitting import Answers, CrossAnswers
@@ -26,6 +27,11 @@ FRAMES = {"standard": 8, "thorough": 24}  # frames of each face in a video that 
 # For faces in videos, see ``Fusion.pool_frames``. Two frames of a person share 25 to 90 % of their variance, depending
 # on the collection. With this bias, below 5 % of the originals of any left-out collection are called manipulated.
 CORRELATION, BIAS = 0.6, 1.4
+LEAD = 1.15  # natural units, half a power of ten, see ``Fusion.lead``
+_OF_SURROUNDINGS = (
+    f"The likelihood ratio of what surrounds a face is held to at most {math.exp(LEAD):.1f} times that of the face "
+    "alone."
+)
 LICENSE = (
     "Weights: MIT. The encoder is OpenAI's CLIP ViT-B/16 (MIT); the heads were trained on collections licensed for "
     "research only, which are not part of this project"
@@ -222,7 +228,8 @@ def fusion_records(
     index = judged.index
     faces = Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen, looks.scored[index])
     partial = [bool(member.proposition) for member in members]
-    fitted, records = fit_fusion(log_odds, partial, faces, frames=1), []
+    fitted, records = fit_fusion(hold_to_face(log_odds, LEAD, members), partial, faces, frames=1), []
+    fitted = replace(fitted, lead=LEAD)
     peak = peak_of(fitted)
     for effort, frames in FRAMES.items():
         fusion = replace(fitted, frames=frames, correlation=CORRELATION, bias=BIAS)
@@ -247,7 +254,7 @@ def fusion_records(
                 explanation_max=peak,
                 trained_on=f"The core: {core.trained_on}. The heads: " + " ".join(f"{h.trained_on}." for h in heads),
                 license=LICENSE,
-                limits=limits(ANY, changed_auc),
+                limits=(_OF_SURROUNDINGS, *limits(ANY, changed_auc)),
                 manipulations="; ".join(MANIPULATIONS.values()),
                 members=tuple(member.id for member in members),
                 fusion=fusion,

@@ -307,7 +307,7 @@ class _Workshop:
                 changed_auc=self.changed_auc,
             )
             records.append(record)
-            members.append(Member(record.id, scorer, record.calibrator, record.proposition))
+            members.append(Member(record.id, scorer, record.calibrator, record.proposition, record.least_context))
             report(
                 f"{record.id}: Cllr {record.calibration.cllr:.3f}, {1 - record.error_rates.inconclusive:.0%} decided"
             )
