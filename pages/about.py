@@ -22,11 +22,12 @@ st.markdown(
         "1. The file is hashed (SHA-256) before it is decoded; it is never changed.\n"
         "2. MTCNN looks for all faces. Faces that are too small, too blurred or too uncertain are listed but "
         "not scored.\n"
-        "3. A MobileNetV3-small and an expert network score each face; their output is calibrated to a probability at "
-        "even prior odds and to a likelihood ratio, limited to the range that the validation data support.\n"
-        "4. Two thresholds make three outcomes: manipulated, authentic, and inconclusive between them. The picture's "
-        "outcome is that of its most suspicious face.\n"
-        "5. Grad-CAM shows which parts of the face spoke for manipulation, on a fixed scale."
+        "3. A MobileNetV3-small and an expert network score each face; their output is calibrated to a "
+        "probability at even prior odds and to a likelihood ratio, limited to the range that the validation "
+        "data support.\n"
+        "4. Two thresholds make three outcomes: manipulated, authentic, and inconclusive between them. The "
+        "picture's outcome is that of its most suspicious face.\n"
+        "5. Grad-CAM shows which parts of the face raised the score, on a fixed scale."
     )
 )
 st.subheader(tr("Scope"))

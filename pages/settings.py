@@ -10,7 +10,7 @@ st.selectbox(
     tr("Language of the app"),
     ("", *language.LANGUAGES),
     index=("", *language.LANGUAGES).index(st.session_state[state.APP_LANGUAGE]),
-    format_func=lambda code: language.language_name(code) if code else tr("as the browser is set"),
+    format_func=lambda code: language.language_name(code) if code else tr("same as the browser"),
     key="app_language_input",
     on_change=lambda: state.keep(state.APP_LANGUAGE, "app_language_input"),
     width=420,

@@ -62,7 +62,7 @@ def tour(page: Page, address: str, scheme: str) -> None:
     page.get_by_role("link", name="Models").click()
     page.get_by_role("tab", name="Sources left out of training").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"models-{scheme}", 1750)
-    choose(page, "Look at", CARD_CORE)
+    choose(page, "Choose a model", CARD_CORE)
     page.get_by_text("Error rates at every threshold").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"models-core-{scheme}", 1750)
     for tab in ("By source", "After recompression", "Card"):

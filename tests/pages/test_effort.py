@@ -64,7 +64,7 @@ def test_a_page_that_examines_offers_the_efforts_and_begins_with_the_default_one
     for effort, expected_text in (
         ("quick", "for sorting by score"),
         ("standard", "expert network"),
-        ("thorough", "more frames of a video: slowest"),
+        ("thorough", "on more frames of a video"),
     ):
         choose(app, effort)
         assert expected_text in page_text(app)

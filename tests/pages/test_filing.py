@@ -140,7 +140,7 @@ def test_a_viewer_without_a_name_sees_no_results_of_blind_cases(app):
     go(app, "image")
     text = page_text(click(app, "sample-photograph"))
     assert KEPT in text
-    assert "once an examiner who has decided it is named" in text
+    assert "once you have named an examiner who has entered a decision on it" in text
     assert "Error rates" not in text
     assert KEPT not in page_text(click(app, "sample-generated-woman"))
 

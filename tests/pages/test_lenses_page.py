@@ -49,7 +49,7 @@ def test_a_signed_file_shows_the_state_of_its_credentials_and_the_rates_of_the_r
     signed, _ = Authority.make().sign(files.saved("JPEG"), "image/jpeg", agent="DALL·E", source_type=TRAINED)
     text = shown(looked(app, signed, "signed.jpg")).replace("\\", "")
     assert "**Provenance** intact, signer not on the trust list" in text
-    assert "Rule `provenance.untrusted`: fires rightly on 3 of 3 files, wrongly on 0 of 1,007." in text
+    assert "Rule `provenance.untrusted`: correct matches in 3 of 3 files, false matches in 0 of 1,007." in text
 
 
 def test_findings_and_facts_are_in_the_language_of_the_app(app):

@@ -59,7 +59,7 @@ def fetched(at):
 
 def test_missing_weights_are_fetched_and_then_chosen(folder, monkeypatch):
     at = page()
-    assert states(at)[OTHER.id] == "not here"
+    assert states(at)[OTHER.id] == "not on this machine"
     assert states(at)[QUICK_MODEL] == "verified"
     at.selectbox(key="model").select(OTHER.id).run()
     content = (ROOT / "weights" / OTHER.weights_file).read_bytes()
@@ -82,7 +82,7 @@ def test_a_fetch_that_fails_says_why_and_can_be_tried_again(folder, monkeypatch)
         monkeypatch.setenv("FACELOUPE_RELEASES", server.address)
         fetched(at)
     assert any("answered 403" in error.value for error in at.error)
-    assert states(at)[OTHER.id] == "not here"
+    assert states(at)[OTHER.id] == "not on this machine"
     assert at.button(key="fetch-model")
 
 
@@ -135,7 +135,7 @@ def test_decided_items_are_scored_again_and_flips_are_listed(tmp_path, monkeypat
     job.wait(TIMEOUT)
     at.run()
     assert not at.exception
-    assert any("1 decided items compared, 1 with another outcome" in element.value for element in at.markdown)
+    assert any("1 decided items compared, 1 with a different outcome" in element.value for element in at.markdown)
     blind = store.create_case("Sealed", examiner="Ann", blind=True)
     store.items.file(blind.id, evidence_from_bytes(b"plain text", "item.bin", max_bytes=1 << 24), actor="Ann")
     at.run()

@@ -157,8 +157,9 @@ def face_ranking(side: Side) -> None:
     rows = rank_faces(chosen, _faces_of_case(case))
     st.caption(
         tr(
-            "Ordered by score and quality alone. The distance is the root of the summed squares of three differences, "
-            "each in factors of two: of the odds of the scores, the sizes and the sharpness. Identity is not examined."
+            "Ordered by score and quality alone. The distance combines three differences: in the odds of the "
+            "scores, in size and in sharpness. Each is counted in factors of two; the distance is the square "
+            "root of the sum of their squares. Identity is not examined."
         )
     )
     if not rows:

@@ -16,7 +16,7 @@ _CAPTIONS = {
     "standard": mark_for_translation(
         "Core and expert network, on every face of a photo and on selected frames of a video."
     ),
-    "thorough": mark_for_translation("As standard, on more frames of a video: slowest."),
+    "thorough": mark_for_translation("Like standard, but on more frames of a video. This is the slowest effort."),
 }
 
 

@@ -130,7 +130,7 @@ def _video_facts(report: Report, video: VideoFacts) -> dict[str, str]:
         tr("Frame rate"): f"{rate}, {steadiness}",
         tr("Rotation"): tr("{rotation} degrees clockwise", rotation=video.rotation) if video.rotation else tr("none"),
         tr("Audio"): plain(", ".join(video.audio)) or tr("none"),
-        tr("Looked at"): tr(
+        tr("Frames analyzed"): tr(
             "{count} frames, {time_s:.2f} s to {time_s2:.2f} s",
             count=len(frames),
             time_s=frames[0].time_s,

@@ -66,8 +66,8 @@ TERMS = (
     ),
     Term(
         "Error rates",
-        "How often known faces were called wrong: authentic ones *manipulated* (false positives), manipulated"
-        " ones *authentic* (false negatives).",
+        "How often faces of known origin were given the wrong verdict: authentic faces called *manipulated* "
+        "(false positives), manipulated faces called *authentic* (false negatives).",
     ),
     Term(
         "95 % interval",
@@ -101,16 +101,21 @@ TERMS = (
     ),
     Term(
         "ECE",
-        "Expected calibration error: how far scores are from the shares that they state, on average. 0 is perfect.",
+        "Expected calibration error: the average difference between the predicted and the observed share of "
+        "manipulated faces. 0 is perfect.",
     ),
-    Term("Cllr", "The cost of likelihood ratios: 0 is perfect, 1 says nothing. Misleading strong ratios cost most."),
+    Term(
+        "Cllr",
+        "A cost that measures how good likelihood ratios are: 0 is perfect, 1 means that they say nothing. Strong "
+        "ratios that mislead cost most.",
+    ),
     Term(
         "Tippett plot",
         "For each likelihood ratio, how many authentic and how many manipulated faces were given a larger one.",
     ),
     Term(
         "ROC and AUC",
-        "The trade between false positives and hits over all thresholds, and the area under that curve: 0.5 "
+        "The curve of hits against false positives over all thresholds (ROC), and the area under it (AUC): 0.5 "
         "is guessing, 1 is perfect.",
     ),
     Term("Track", "One face from frame to frame within one shot of a video."),
@@ -134,8 +139,8 @@ TERMS = (
         "Effort",
         "How much is computed: quick uses the core, standard adds the expert, thorough takes more frames of a video.",
     ),
-    Term("Run", "One analysis of an item by one model with one set of settings; a case keeps each."),
-    Term("SHA-256", "A fingerprint of the bytes of a file. If one bit changes, it changes."),
+    Term("Run", "One analysis of an item by one model with one set of settings. A case keeps all runs."),
+    Term("SHA-256", "A fingerprint of the bytes of a file. If one bit of the file changes, the fingerprint changes."),
     Term(
         "Head of the log",
         "The hash of the newest entry of a case's log. Each entry contains the hash of the one before, so the"

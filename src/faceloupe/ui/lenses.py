@@ -53,7 +53,7 @@ def choose() -> EvidenceFile | None:
     """
     upload = st.file_uploader(tr("A photo or a video"), key="lens_upload")
     st.toggle(
-        tr("Probe the robustness of the score of a photo, too"),
+        tr("Also probe the robustness of the score of a photo"),
         key=_PROBE,
         help=tr("The face is scored again after small changes of the picture. Applies to files chosen from now on."),
     )
@@ -213,16 +213,16 @@ def _finding(finding: Finding) -> None:
         return
     wrongly = (
         tr(
-            "wrongly on {false_positives:,} of {negatives:,}",
+            "false matches in {false_positives:,} of {negatives:,}",
             false_positives=rates.false_positives,
             negatives=rates.negatives,
         )
         if rates.negatives
-        else tr("wrongly: not measured")
+        else tr("false matches not measured")
     )
     st.caption(
         tr(
-            "Rule `{id}`: fires rightly on {true_positives:,} of {positives:,} files, {wrongly}.",
+            "Rule `{id}`: correct matches in {true_positives:,} of {positives:,} files, {wrongly}.",
             id=finding.id,
             true_positives=rates.true_positives,
             positives=rates.positives,

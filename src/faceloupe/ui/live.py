@@ -94,8 +94,8 @@ def _texts() -> dict[str, str]:
         "failed": tr("The camera cannot be opened: {cause}."),
         "missing": tr("there is none"),
         "denied": tr("the browser does not allow it"),
-        "speed": tr("{rate} frames/s, delay {delay} ms at the median"),
-        "delay": tr("frame rate not known yet, delay {delay} ms at the median"),
+        "speed": tr("{rate} frames/s, median delay {delay} ms"),
+        "delay": tr("frame rate not known yet, median delay {delay} ms"),
         "face": tr("Face {id}: score {score}"),
         "unscored": tr("Face {id}: {problem}"),
         "problem": tr("not scored"),
@@ -158,7 +158,7 @@ def keep_button() -> None:
     ready = case is not None and bool(open_case.examiner())
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            tr("Keep this stretch"),
+            tr("File the last seconds"),
             key="live_keep",
             icon=":material/create_new_folder:",
             disabled=not ready,

@@ -72,7 +72,7 @@ def header(batch: Batch) -> bool:
         st.error(plain(job.error), icon=":material/error:")
     if job is None or job.state is not State.DONE:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(tr("Go on"), key="batch_on", on_click=_go_on, args=(batch,), icon=":material/play_arrow:")
+            st.button(tr("Continue"), key="batch_on", on_click=_go_on, args=(batch,), icon=":material/play_arrow:")
             st.caption(
                 tr(
                     "This batch may be incomplete: it was interrupted, or it ended before this server was started. "

@@ -161,7 +161,7 @@ def withheld(sha256: str) -> bool:
     who = (
         tr("{examiner} has entered a decision", examiner=plain(examiner))
         if examiner
-        else tr("an examiner who has decided it is named")
+        else tr("you have named an examiner who has entered a decision on it")
     )
     st.info(
         tr(

@@ -131,7 +131,7 @@ def sign_off(case: Case, sha256: str | None) -> None:
         if sha256 is None and undecided:
             reason = st.text_area(
                 tr(
-                    "Why the case is signed with {undecided:,} undecided items; the report prints it",
+                    "Reason for signing the case with {undecided:,} undecided items (printed in the report)",
                     undecided=undecided,
                 ),
                 key=f"open-reason-{fresh}",

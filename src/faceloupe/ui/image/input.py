@@ -51,7 +51,10 @@ def wait(job: Job) -> None:
     st.button(tr("Cancel"), key="cancel", on_click=job.cancel)
     while job.live:
         waiting = resources.short_jobs().ahead(job) if job.state is State.QUEUED else 0
-        bar.progress(job.share, tr("Waiting for {waiting} before it", waiting=waiting) if waiting else stage(job.stage))
+        bar.progress(
+            job.share,
+            tr("Waiting; jobs ahead in the queue: {waiting}", waiting=waiting) if waiting else stage(job.stage),
+        )
         job.wait(_LOOK_S)
     st.rerun()
 

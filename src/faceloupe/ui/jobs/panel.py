@@ -37,9 +37,9 @@ def _pace(job: Job, queue: JobQueue) -> str:
         return (
             tr("next in the queue")
             if ahead == 0
-            else tr("waiting for 1 job before it")
+            else tr("waiting for 1 other job")
             if ahead == 1
-            else tr("waiting for {ahead} jobs before it", ahead=ahead)
+            else tr("waiting for {ahead} other jobs", ahead=ahead)
         )
     parts = [tr("{share:.0%} done", share=job.share)]
     if job.frames:
@@ -67,4 +67,4 @@ def other_examinations() -> None:
     for number, job in enumerate(examinations):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(tr("Running: {title}", title=plain(job.title)), width="content")
-            st.button(tr("Follow"), key=f"follow-{number}", on_click=input.follow, args=(job.key,))
+            st.button(tr("Show progress"), key=f"follow-{number}", on_click=input.follow, args=(job.key,))

@@ -25,7 +25,7 @@ from faceloupe.web.jobs import State
 
 _STATES = {
     "verified": mark_for_translation("verified"),
-    "missing": mark_for_translation("not here"),
+    "missing": mark_for_translation("not on this machine"),
     "altered": mark_for_translation("altered, not used"),
     "unreadable": mark_for_translation("cannot be read"),
 }
@@ -50,12 +50,13 @@ def reading_guide() -> None:
     with st.expander(tr("How to read this page")):
         st.markdown(
             tr(
-                "- *Authentic called manipulated* is the error that accuses a real photograph; *manipulated called "
-                "authentic* lets a fake pass. What is *inconclusive* is neither.\n"
-                "- Rates are of single faces. They hold for pictures like those they were measured on; a new generator "
-                "can be worse.\n"
+                "- *Authentic called manipulated* is the error that accuses a real photograph; *manipulated "
+                "called authentic* lets a fake pass. *Inconclusive* is neither of these errors.\n"
+                "- Rates are for single faces. They hold for pictures like those they were measured on; the "
+                "rates for a new generator can be worse.\n"
                 "- *AUC* is how well faces are told apart at any threshold: 0.5 is guessing, 1 is perfect.\n"
-                "- Models whose names begin with Meso are published detectors, measured on the same faces to compare.\n"
+                "- Models whose names begin with Meso are published detectors. They were measured on the same "
+                "faces for comparison.\n"
                 "- The page Glossary explains the other terms."
             )
         )
@@ -157,7 +158,7 @@ def choose(records: dict[str, ModelRecord]) -> str:
         tr("FPR: authentic faces called manipulated. FNR: manipulated faces called authentic. Validation faces.")
     )
     ids = [record.id for record in listed]
-    chosen = st.selectbox(tr("Look at"), ids, key="model")
+    chosen = st.selectbox(tr("Choose a model"), ids, key="model")
     _actions(records[chosen], folder, active, weights_status(records[chosen], folder, verified))
     return chosen
 
@@ -200,8 +201,8 @@ def _actions(record: ModelRecord, folder: Path, active: str, status: str) -> Non
         else:
             st.caption(
                 tr(
-                    "It will be used for everyone who uses this app and chooses no effort, until the app stops; set "
-                    "`FACELOUPE_MODEL` to keep it."
+                    "Until the app stops, this model is used for everyone who does not choose an effort. To "
+                    "keep it, set `FACELOUPE_MODEL`."
                 )
             )
         return

@@ -73,8 +73,8 @@ def _show(result: Regression) -> None:
     flips = result.flips
     st.markdown(
         tr(
-            "{count:,} decided items compared, {count2:,} with another outcome, {sum:,} of these against the"
-            " decision; {blind_cases:,} blind cases left out.",
+            "{count:,} decided items compared, {count2:,} with a different outcome. In {sum:,} of these, the "
+            "new outcome contradicts the decision. {blind_cases:,} blind cases left out.",
             count=len(result.items),
             count2=len(flips),
             sum=sum(item.contradicts for item in flips),

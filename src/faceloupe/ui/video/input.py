@@ -21,11 +21,11 @@ from faceloupe.web.jobs import Job
 
 MOST_FRAMES = 10_000
 COST = mark_for_translation(  # see docs/method.md for how it was measured
-    "What a video costs: one hour (640 x 480 pixels, H.264, 232 tracks) took two minutes with the effort "
-    "*standard* on two processor cores. Other sizes, codecs and more frames take other times."
+    "How long a video takes: one hour (640 x 480 pixels, H.264, 232 tracks) took two minutes with the effort "
+    "*standard* on two processor cores. The time differs for other sizes, other codecs and more frames."
 )
 FRAMES_LABEL = mark_for_translation(
-    "Number of frames to analyze; 0 chooses it from the duration (32, or one per second up to 256)"
+    "Number of frames to analyze. If you enter 0, it depends on the duration (32, or one per second up to 256)"
 )
 
 
