@@ -54,6 +54,8 @@ class FaceFinding:
         roll_deg: clockwise tilt of the face in the picture, degrees, -180..180.
         turned_deg: clockwise rotation applied to the face before scoring, degrees, -180..180; 0 if it was not rotated.
         yaw_deg: estimated turn of the head to a side, degrees; see ``faces.upright.yaw``.
+        stretch: measured width of the face for its height, as a multiple of the natural width; the face was scored in
+            natural proportions. 1.0 if nothing was restored.
         propositions: findings for the sub-propositions of "manipulated"; empty if the model has no members for them.
         familiarity: similarity of the face to the known faces; None if the model cannot measure it.
     """
@@ -77,6 +79,7 @@ class FaceFinding:
     roll_deg: float = 0.0
     turned_deg: float = 0.0
     yaw_deg: float = 0.0
+    stretch: float = 1.0
 
     def __post_init__(self) -> None:
         unscored = self.outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)

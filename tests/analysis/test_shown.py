@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceloupe.analysis.image import _turns
+from faceloupe.analysis.image import _stretches, _turns
 from faceloupe.analysis.pipeline import analyze
 from faceloupe.findings import FaceFinding
 from faceloupe.media.evidence_file import evidence_from_bytes
@@ -122,6 +122,13 @@ def test_what_verdicts_a_picture_can_carry(outcome, unshown, damage):
     overall, reason, _ = of_image([hidden], smallest_px=20)
     assert overall is damage
     assert ("damaged" in reason) == (outcome is Outcome.AUTHENTIC)
+
+
+def test_each_restored_face_is_reported():
+    squeezed = replace(finding(Outcome.AUTHENTIC), stretch=0.704)
+    assert _stretches([finding(Outcome.AUTHENTIC), squeezed]) == [
+        "Face 1 is shown about 0.70 times as wide as it is; its proportions were restored before scoring."
+    ]
 
 
 def test_each_rotation_is_reported():

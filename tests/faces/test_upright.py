@@ -286,3 +286,13 @@ def test_a_frame_that_is_not_the_first_of_its_shot_is_searched_once():
     detector = DrawnFollowed({})
     assert AnyAngleVideoDetector(detector).detect(RGB) == []
     assert detector.searches == 1
+
+
+@pytest.mark.parametrize(("factor", "size"), [(2.0, (800, 300)), (0.5, (400, 600))])
+def test_a_widened_picture_keeps_its_face_and_the_way_back_to_the_file(factor, size):
+    stood = upright(RGB, face(0), FRAME)
+    wide = stood.widened(factor)
+    assert wide.rgb.shape[1::-1] == size
+    ratio = wide.box.width / wide.box.height
+    assert ratio == pytest.approx(factor * stood.box.width / stood.box.height)
+    assert wide.in_picture(wide.box).corners == pytest.approx(stood.box.corners)

@@ -7,13 +7,25 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError, WeightsError
 from faceloupe.evaluation import source_rows
 from faceloupe.models.encoder import ROWS, WIDTH
+from faceloupe.models.loading import load_proportions
 from faceloupe.models.record import find_record, read_registry
-from faceloupe.training import core_answers, cross_fitting, expert_card, expert_records, expert_stage, plans, register
+from faceloupe.models.registry import read_entries
+from faceloupe.training import (
+    core_answers,
+    cross_fitting,
+    expert_card,
+    expert_records,
+    expert_stage,
+    plans,
+    proportions,
+    register,
+)
 from faceloupe.training.cross_fitting import CrossAnswers
 from faceloupe.training.expert_tables import Verdicts, by_condition, by_source
 from faceloupe.training.features import Features
@@ -21,6 +33,7 @@ from faceloupe.training.heads import HeadSettings
 from faceloupe.training.looks import CHANGED, GENERATED, NOT_SEEN, PHOTO, gather
 from faceloupe.training.material import Entry, Still
 from faceloupe.training.plans import ANY, ExpertSettings, HeadPlan
+from faceloupe.training.proportions import ProportionSettings
 from faceloupe.training.regions import Region
 from faceloupe.types import Box
 
@@ -241,6 +254,9 @@ def stage(made, core_folder, tmp_path_factory):
         source_rows.write_rows(of_core, folder / "core" / name)
     source_rows.write_owner(find_record(core_folder, QUICK_MODEL), folder / "core")
     made = dataclasses.replace(made, work=folder)
+    row = torch.zeros(WIDTH)
+    tensors = {"rows": torch.tensor([0]), "linear": row, "bias": torch.zeros(1), "limit": torch.ones(1)}
+    proportions.write(tensors, ProportionSettings(), 30, folder / "proportions")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(expert_stage._Workshop, "peak_of", lambda self, scorer, names: 0.5)
         records = expert_stage.make(
@@ -248,6 +264,7 @@ def stage(made, core_folder, tmp_path_factory):
             EXPERT,
             core=core_folder,
             encoder=registry / "clip-vit-b16.safetensors",
+            proportions=folder / "proportions",
             target=folder / "expert",
             docs=folder,
             core_docs=folder / "core",
@@ -263,6 +280,7 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     fusion = stored["faceloupe-standard-9"]
     assert fusion.members[0] == QUICK_MODEL
     assert fusion.scope_limit > 0.0
+    assert fusion.component == "faceloupe-proportions-1"
     wide = stored["faceloupe-generated-9"]
     assert (wide.least_context, wide.most_context, wide.proposition) == (1.7, 0.0, "generated")
     with (folder / source_rows.HELD_OUT).open(newline="") as stream:
@@ -353,6 +371,8 @@ def test_the_expert_is_installed_beside_its_core_and_replaces_the_former(stage, 
     output = list(register.install_expert(expert, folder))
     assert "registered faceloupe-standard-9" in output
     assert set(read_registry(folder)) == {core.id, *read_registry(expert)}
+    assert load_proportions(find_record(folder, "faceloupe-standard-9"), folder)
+    assert "faceloupe-proportions-1" in read_entries(folder)
     (expert / "faceloupe-thorough-9.json").unlink()
     assert "removed faceloupe-thorough-9" in list(register.install_expert(expert, folder))
     (folder / f"{core.id}.json").unlink()

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from faceloupe.analysis.networks import Candidate, Networks, Pass, RunContext, candidate, finding
+from faceloupe.analysis.networks import (
+    Candidate,
+    Networks,
+    Pass,
+    RunContext,
+    candidate,
+    finding,
+    in_natural_proportions,
+)
 from faceloupe.analysis.results import Analysis, Canvas, Timing
 from faceloupe.config import Settings
 from faceloupe.faces.outline import BorderlessPicture
@@ -49,6 +57,7 @@ def examine(
     detected = find(borderless.rgb, networks.detector)
     detect_s = context.lap()
     candidates = [candidate(face, borderless, networks.scorer) for face in detected]
+    candidates = _restored(candidates, borderless, networks.scorer, context)
     passes = _run(candidates, networks.scorer, explain, context)
     explain_s = context.lap() if explain else 0.0
     findings = [finding(number, *pair, networks.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
@@ -68,7 +77,7 @@ def examine(
         reason,
         timing,
         decisive=decisive,
-        notes=(*picture.notes, *_embedded(picture), *_ground(borderless), *_turns(findings)),
+        notes=(*picture.notes, *_embedded(picture), *_ground(borderless), *_turns(findings), *_stretches(findings)),
         embedded=picture.embedded,
         shown=picture.shown,
         canvas=Canvas.of(picture.rgb),
@@ -98,6 +107,26 @@ def _turns(faces: Sequence[FaceFinding]) -> list[str]:
         for face in faces
         if face.turned_deg
     ]
+
+
+def _stretches(faces: Sequence[FaceFinding]) -> list[str]:
+    return [
+        f"Face {face.id} is shown about {face.stretch:.2f} times as wide as it is; "
+        "its proportions were restored before scoring."
+        for face in faces
+        if face.stretch != 1.0
+    ]
+
+
+def _restored(
+    candidates: list[Candidate], picture: BorderlessPicture, scorer: FaceScorer, context: RunContext
+) -> list[Candidate]:
+    """Restore the natural proportions of the candidates that passed the quality gates."""
+    restored = []
+    for cut_out in candidates:
+        context.check()
+        restored.append(cut_out if cut_out.quality.problem else in_natural_proportions(cut_out, picture, scorer))
+    return restored
 
 
 def _run(candidates: list[Candidate], scorer: FaceScorer, explain: bool, context: RunContext) -> list[Pass]:

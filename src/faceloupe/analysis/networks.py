@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +118,8 @@ class Candidate:
         crop_box: area that the widest view shows, in pixels of the file.
         face_in_crop: box of the face in the widest view, in fractions of the side of this view.
         turned_deg: clockwise rotation that made the face upright in its views, degrees.
+        stretch: width of the face in the picture, for its height, as a multiple of the natural width; its views show it
+            in natural proportions. 1.0 if nothing was restored.
     """
 
     face: DetectedFace
@@ -126,6 +128,7 @@ class Candidate:
     crop_box: Box
     face_in_crop: Box
     turned_deg: float = 0.0
+    stretch: float = 1.0
 
 
 def candidate(face: DetectedFace, picture: BorderlessPicture, scorer: FaceScorer) -> Candidate:
@@ -147,6 +150,26 @@ def candidate(face: DetectedFace, picture: BorderlessPicture, scorer: FaceScorer
     turned_deg = signed(stood.turned_deg + picture.turned_deg)
     quality = assess(in_file, views.measured, scorer.record.gates)
     return Candidate(in_file, views, quality, crop_box, _within(stood.box, square), turned_deg)
+
+
+def in_natural_proportions(cut_out: Candidate, picture: BorderlessPicture, scorer: FaceScorer) -> Candidate:
+    """Cut a face out again with its natural proportions restored, if the picture shows it too wide or too narrow.
+
+    Tilted faces are returned unchanged, because a stretched picture shears them.
+
+    Args:
+        cut_out: the face, as ``candidate`` returns it.
+        picture: the picture that it was cut out of.
+        scorer: the loaded model; only some models measure proportions.
+    """
+    stretch = 1.0 if cut_out.turned_deg else scorer.stretch(cut_out.views)
+    if stretch == 1.0:
+        return cut_out
+    stood = upright(picture.rgb, picture.from_file(cut_out.face), picture.outline).widened(1.0 / stretch)
+    views = scorer.view(stood.rgb, stood.box)
+    square, _ = views.widest
+    crop_box = stood.in_picture(square, picture.inverse)
+    return replace(cut_out, views=views, crop_box=crop_box, face_in_crop=_within(stood.box, square), stretch=stretch)
 
 
 def _within(box: Box, square: Box) -> Box:
@@ -198,4 +221,5 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
         roll_deg=roll_deg,
         turned_deg=turned_deg,
         yaw_deg=yaw_deg,
+        stretch=candidate.stretch,
     )

@@ -27,7 +27,7 @@ from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.media.sandbox.image import decode
 from faceloupe.models.contract import Calibrator, InputContract
 from faceloupe.models.loading import load_network, load_with_encoder
-from faceloupe.models.record import ModelRecord, Thresholds
+from faceloupe.models.record import HEAD, ModelRecord, Thresholds
 from faceloupe.report.schema import json_text
 from faceloupe.report.write import publish, refuse_taken
 from faceloupe.samples import SAMPLES
@@ -255,7 +255,7 @@ def read_exported(path: Path, record: ModelRecord) -> tuple[ExportedRecord, Expo
 
 def _network(record: ModelRecord, folder: Path) -> torch.nn.Module:
     """Load the network to export: a single network, or a head of the expert together with its encoder."""
-    if record.component:
+    if record.architecture == HEAD:
         return load_with_encoder(record, folder)
     network = load_network(record, folder)
     return network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]  # torch's stubs lack it

@@ -66,6 +66,21 @@ class Upright:
         inverse[:, 2] += self.inverse[:, :2] @ (x0, y0)
         return Upright(np.ascontiguousarray(self.rgb[y0:y1, x0:x1]), box, self.turned_deg, inverse)
 
+    def widened(self, factor: float) -> "Upright":
+        """Return the same face after its picture was made wider for its height, by enlarging one axis (bicubic).
+
+        Args:
+            factor: new width as a multiple of the present one, for an unchanged height; below 1, the height is enlarged
+                instead.
+        """
+        height, width = self.rgb.shape[:2]
+        across, down = max(round(width * max(factor, 1.0)), 1), max(round(height / min(factor, 1.0)), 1)
+        x, y = across / width, down / height
+        box = Box(self.box.x0 * x, self.box.y0 * y, self.box.x1 * x, self.box.y1 * y)
+        inverse = self.inverse @ np.diag([1.0 / x, 1.0 / y, 1.0])
+        rgb = cv2.resize(self.rgb, (across, down), interpolation=cv2.INTER_CUBIC)
+        return Upright(rgb, box, self.turned_deg, inverse)
+
     def in_picture(self, box: Box, further: FloatArray | None = None) -> Box:
         """Return the smallest upright box of the picture that encloses a box of ``rgb``.
 

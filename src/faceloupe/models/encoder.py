@@ -24,7 +24,7 @@ SIDE, PATCH, WIDTH, HEADS, BLOCKS = 224, 16, 768, 12, 12
 _TOKENS = (SIDE // PATCH) ** 2 + 1
 _EPSILON = 1e-5
 _SPREAD_OF = (7, 9, 11)  # blocks for which the features include the standard deviation of the patch tokens
-_REMEMBERED = 32  # crops
+_REMEMBERED = 256  # crops; their features take 46 KB each
 FIRST_CLASS, FIRST_MEAN, LAST_MEAN = 7, 6, 11
 
 # Rows of the features, in order: the class token of a block, the mean of its patch tokens, or their standard deviation.

@@ -15,6 +15,7 @@ from faceloupe.models.backbones import Backbone
 from faceloupe.models.encoder import Encoder
 from faceloupe.models.expert import Head, HeadWithEncoder
 from faceloupe.models.networks import build, fold
+from faceloupe.models.proportions import Proportions
 from faceloupe.models.record import ComponentRecord, ModelRecord, component_of
 from faceloupe.models.registry import read_verified, weights_path
 
@@ -85,6 +86,16 @@ def _encoder_of(record: ModelRecord, folder: Path) -> ComponentRecord:
     if component is None:
         raise WeightsError(f"The record of {record.id} names no encoder, so nothing can be scored; restore it.")
     return component
+
+
+def load_proportions(fusion: ModelRecord, folder: Path) -> Proportions | None:
+    """Load the map with which a fusion measures proportions, verified; None if it does not measure them.
+
+    Raises:
+        WeightsError: the weights are missing or not verified, or are not those of such a map.
+    """
+    component = component_of(fusion, folder)
+    return None if component is None else Proportions.load(read_verified(component, folder))
 
 
 def load_with_encoder(record: ModelRecord, folder: Path) -> HeadWithEncoder:

@@ -94,7 +94,7 @@ class SourceResult:
 
 @dataclass(frozen=True, slots=True)
 class ComponentRecord:
-    """A network that several models share and that gives no score itself: the expert's encoder.
+    """A network that gives no score itself: the encoder that the heads share, or the map that measures proportions.
 
     Attributes:
         id: identifier of the component.
@@ -200,12 +200,13 @@ class ModelRecord:
     ``explanation_max`` is the upper end of the heatmap's fixed color scale, in logits per cell. ``members`` are the ids
     of the records that an ensemble averages or a fusion combines; such a record has no weights file, and its
     ``weights_sha256`` is the hash over the hashes of the members' records, see ``ensemble_hash``. ``fusion`` has the
-    weights of a fusion. ``component`` and ``component_sha256`` name the shared encoder of a head. ``proposition`` is
-    the part of "manipulated" that the model detects; it is empty for a model that covers all of it. The model scores a
-    face only if ``FaceViews.context`` is at least ``least_context`` and below ``most_context``; 0 means no bound.
-    ``scope_limit`` is the greatest distance from known faces, see ``models.expert``, at which a verdict is given; 0
-    means that the distance is not measured. Fields that were added after the first records are omitted from the text
-    if they are empty, so that the hash of an older record does not change.
+    weights of a fusion. ``component`` and ``component_sha256`` name the shared encoder of a head, or the map with which
+    a fusion measures proportions, see ``models.proportions``. ``proposition`` is the part of "manipulated" that the
+    model detects; it is empty for a model that covers all of it. The model scores a face only if ``FaceViews.context``
+    is at least ``least_context`` and below ``most_context``; 0 means no bound. ``scope_limit`` is the greatest distance
+    from known faces, see ``models.expert``, at which a verdict is given; 0 means that the distance is not measured.
+    Fields that were added after the first records are omitted from the text if they are empty, so that the hash of an
+    older record does not change.
     """
 
     id: str
@@ -374,10 +375,10 @@ def members_of(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
 
 
 def component_of(record: ModelRecord, folder: Path) -> ComponentRecord | None:
-    """Return the record of the shared encoder of a head; None for a model without an encoder.
+    """Return the record of a model's component, see ``ModelRecord``; None for a model without one.
 
     Raises:
-        WeightsError: the record is missing or damaged, or is not that of the encoder that the head was trained on.
+        WeightsError: the record is missing or damaged, or is not that of the component that the model was made with.
     """
     if not record.component:
         return None
@@ -392,7 +393,7 @@ def component_of(record: ModelRecord, folder: Path) -> ComponentRecord | None:
         ) from problem
     if component.weights_sha256 != record.component_sha256:
         raise WeightsError(
-            f"The component {name} is not the one that {record.id} was trained on, so nothing can be scored; restore "
+            f"The component {name} is not the one that {record.id} was made with, so nothing can be scored; restore "
             "the weights folder from the repository."
         )
     return component

@@ -107,16 +107,17 @@ def weights_path(record: Part, folder: Path) -> Path:
 
 
 def components_of(record: Part, folder: Path) -> tuple[Part, ...]:
-    """Return the records with weights files, without duplicates: the members or the model itself, and the encoders.
+    """Return the records with weights files, without duplicates: the members or the model itself, and the components.
 
     Raises:
-        WeightsError: the members or the encoder are not those that were measured.
+        WeightsError: the members or a component are not those that were measured.
     """
     if isinstance(record, ComponentRecord):
         return (record,)
     parts: dict[str, Part] = {}
-    for part in members_of(record, folder) or (record,):
-        parts[part.id] = part
+    for part in (*members_of(record, folder), record):
+        if part.weights_file:
+            parts[part.id] = part
         if component := component_of(part, folder):
             parts[component.id] = component
     return tuple(parts.values())

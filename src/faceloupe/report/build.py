@@ -148,6 +148,7 @@ def _face(face: FaceFinding) -> ImageFace:
         size_px=round(face.size_px, 1),
         roll_deg=round(face.roll_deg, 1),
         turned_deg=round(face.turned_deg, 1),
+        stretch=round(face.stretch, 2),
         sharpness=round(face.quality.sharpness, 2),
         outcome=face.outcome,
         reason=face.reason,

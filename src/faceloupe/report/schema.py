@@ -288,6 +288,8 @@ class ImageFace(Struct, frozen=True, kw_only=True):
         size_px: shorter side of the box, pixels of the source.
         roll_deg: clockwise tilt of the face, degrees, -180..180.
         turned_deg: clockwise rotation applied before scoring, degrees, -180..180; 0 if the face was not rotated.
+        stretch: width of the face for its height, as a multiple of the natural width, measured and undone before
+            scoring; 1 if nothing was restored.
         score: calibrated P(manipulated) at even prior odds, 0..1; null if the face was not scored.
         raw_logit: output of the model before calibration; null if the face was not scored.
         log10_lr: bounded log10 of the likelihood ratio; null if the face was not scored.
@@ -307,6 +309,7 @@ class ImageFace(Struct, frozen=True, kw_only=True):
     size_px: float
     roll_deg: float = 0.0
     turned_deg: float = 0.0
+    stretch: float = 1.0
     sharpness: float
     outcome: Outcome
     reason: str

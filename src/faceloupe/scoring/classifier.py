@@ -10,7 +10,7 @@ import numpy as np
 
 from faceloupe.findings import Familiarity, PropositionFinding
 from faceloupe.models.contract import FloatArray
-from faceloupe.models.loading import load_expert, load_network
+from faceloupe.models.loading import load_expert, load_network, load_proportions
 from faceloupe.models.record import HEAD, ModelRecord, find_record, members_of
 from faceloupe.models.registry import components_of
 from faceloupe.scoring.joint import JointScorer, Member
@@ -57,7 +57,7 @@ class FaceScorer:
     Attributes:
         record: record of the model.
         members: records of the members of an ensemble or a fusion; empty for a single network.
-        components: records that have weights: the members or the record itself, and the encoders of heads.
+        components: records that have weights: the members or the record itself, and their components.
     """
 
     def __init__(self, record: ModelRecord, folder: Path, device: str = "cpu") -> None:
@@ -74,6 +74,7 @@ class FaceScorer:
             for part in (self.members or (record,))
         ]
         self._use(JointScorer(members, record.fusion) if record.members else members[0].scorer)
+        self._proportions = load_proportions(record, folder) if record.fusion else None
 
     def _use(self, scorer: Scorer) -> None:
         self.scorer = scorer
@@ -97,6 +98,22 @@ class FaceScorer:
         if not isinstance(self.scorer, JointScorer):
             raise TypeError(f"{self.record.id} is a single network and has no members")
         return self.scorer
+
+    def stretch(self, face: FaceViews) -> float:
+        """Measure the proportions of a face, see ``models.proportions``.
+
+        Returns:
+            The width of the face for its height, as a multiple of the natural width; 1.0 if it is within the natural
+            variation, or if the model does not measure it.
+        """
+        if self._proportions is None:
+            return 1.0
+        joint = self._joint
+        joint.encode(face)
+        for member, views in zip(joint.members, face.members, strict=True):
+            if isinstance(member.scorer, HeadScorer) and member.scorer.sees_face_alone:
+                return self._proportions.stretch(member.scorer.encoded(views.crops[0]))
+        return 1.0
 
     def frame_logits(self, faces: Sequence[FaceViews]) -> FloatArray:
         """Return the raw logits of N frames of a video, (N,) float64; for a fusion, those of its quick member."""

@@ -67,14 +67,18 @@ class JointScorer:
         ]
 
     def slow_readings(self, face: FaceViews) -> list[Reading]:
-        """Return the readings of a face by the slow members; their shared encodings are computed first, in threads."""
+        """Return the readings of a face by the slow members."""
+        self.encode(face)
+        pairs = zip(self.members, face.members, strict=True)
+        return [reading for m, views in pairs if m.scorer.slow for reading in m.scorer.readings([views])]
+
+    def encode(self, face: FaceViews) -> None:
+        """Compute the encodings that the slow members share for a face, in threads; the encoder remembers them."""
         shared = list(self.encodings(face).values())
         if len(shared) > 1:
             with ThreadPoolExecutor(min(len(shared), os.cpu_count() or 1)) as threads:
                 for outcome in [threads.submit(work) for work in shared]:
                     outcome.result()
-        pairs = zip(self.members, face.members, strict=True)
-        return [reading for m, views in pairs if m.scorer.slow for reading in m.scorer.readings([views])]
 
     def encodings(self, face: FaceViews) -> dict[bytes, Callable[[], object]]:
         """See ``Scorer``."""

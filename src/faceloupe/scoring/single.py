@@ -19,7 +19,7 @@ from faceloupe.models.contract import FloatArray, InputContract
 from faceloupe.models.encoder import BLOCKS, Encoder, features_of
 from faceloupe.models.expert import Head
 from faceloupe.scoring.gradcam import average_maps, explain
-from faceloupe.scoring.preprocess import FaceViews, normalize, view_face
+from faceloupe.scoring.preprocess import FACE_ALONE, FaceViews, normalize, view_face
 from faceloupe.types import Box
 
 _BATCH = 4  # faces per batch: more do not fit into a core's cache and take longer per face
@@ -151,7 +151,7 @@ class HeadScorer(SingleScorer):
         super().__init__(contract)
         self._encoder, self._head, self._context = encoder, head, context
 
-    def _encoded(self, crop: np.ndarray) -> torch.Tensor:
+    def encoded(self, crop: np.ndarray) -> torch.Tensor:
         """Return the (1, 15, 768) features of a (224, 224, 3) crop, computed once for all heads with the same crop."""
 
         def compute() -> torch.Tensor:
@@ -161,13 +161,18 @@ class HeadScorer(SingleScorer):
 
         return self._encoder.remembered(crop.tobytes(), compute)
 
+    @property
+    def sees_face_alone(self) -> bool:
+        """Whether the head looks at one view with little around the face, in pictures of any size."""
+        return self._contract.views == (FACE_ALONE,) and self._context[0] == 0.0
+
     def _speaks_of(self, face: FaceViews) -> bool:
         return self._context[0] <= face.context < self._context[1]
 
     def encodings(self, face: FaceViews) -> dict[bytes, Callable[[], object]]:
         """See ``Scorer``."""
         crops = face.crops if self._speaks_of(face) else ()
-        return {crop.tobytes(): partial(self._encoded, crop) for crop in crops}
+        return {crop.tobytes(): partial(self.encoded, crop) for crop in crops}
 
     def _reading(self, features: torch.Tensor) -> Reading:
         """Return the reading for the (V, 15, 768) features of one face's views.
@@ -184,7 +189,7 @@ class HeadScorer(SingleScorer):
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
         """See ``Scorer``."""
         return [
-            self._reading(torch.cat([self._encoded(crop) for crop in face.crops]))
+            self._reading(torch.cat([self.encoded(crop) for crop in face.crops]))
             if self._speaks_of(face)
             else Reading(0.0, silent=True)
             for face in faces

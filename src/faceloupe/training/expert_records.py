@@ -218,6 +218,7 @@ def fusion_records(
     *,
     version: int,
     component: ComponentRecord,
+    proportions: ComponentRecord | None,
     peak_of: Callable[[Fusion], float],
     scope_limit: float,
     changed_auc: float,
@@ -241,7 +242,9 @@ def fusion_records(
                 described=described(looks, index),
                 id=f"faceloupe-{effort}-{version}",
                 architecture=FUSION,
-                parameters=component.parameters + sum(member.parameters for member in members),
+                parameters=component.parameters
+                + sum(member.parameters for member in members)
+                + (proportions.parameters if proportions else 0),
                 weights_file="",
                 weights_sha256=ensemble_hash(members),
                 input=InputContract(
@@ -258,6 +261,8 @@ def fusion_records(
                 manipulations="; ".join(MANIPULATIONS.values()),
                 members=tuple(member.id for member in members),
                 fusion=fusion,
+                component=proportions.id if proportions else "",
+                component_sha256=proportions.weights_sha256 if proportions else "",
                 scope_limit=scope_limit,
             )
         )

@@ -1,6 +1,7 @@
 """The stage that makes the expert: fits and judges its heads, and writes their records and those of the fusions."""
 
 import hashlib
+import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -108,6 +109,7 @@ def make(
     *,
     core: Path,
     encoder: Path,
+    proportions: Path | None = None,
     target: Path,
     docs: Path,
     core_docs: Path,
@@ -120,6 +122,7 @@ def make(
         settings: settings of the expert.
         core: folder of the stage ``core``, with its record and weights.
         encoder: file of the encoder.
+        proportions: folder of the stage ``proportions``; None for fusions that do not measure proportions.
         target: folder for the records and the heads, replaced as a whole.
         docs: folder of the card and its tables by source.
         core_docs: folder of the core's tables by source.
@@ -149,7 +152,8 @@ def make(
     shutil.rmtree(partial, ignore_errors=True)
     (partial / COMPONENTS).mkdir(parents=True)
     auc = changed_auc(seen, settings.plans, answers)
-    workshop = _Workshop(prepared, seen, judged, core_record, core, encoder, partial, settings, auc)
+    measuring = _copy_proportions(proportions, partial) if proportions else None
+    workshop = _Workshop(prepared, seen, judged, core_record, core, encoder, measuring, partial, settings, auc)
     records, members = workshop.heads(answers, report)
     fusions = workshop.fusions(records, members)
     for record in (*records, *fusions):
@@ -176,6 +180,15 @@ def make(
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
     return [*records, *fusions]
+
+
+def _copy_proportions(folder: Path, target: Path) -> ComponentRecord:
+    """Copy the map that measures proportions, with its record, and return the record."""
+    (path,) = (folder / COMPONENTS).glob("*.json")
+    component = ComponentRecord(**json.loads(path.read_text(encoding="utf-8")))
+    shutil.copyfile(path, target / COMPONENTS / path.name)
+    shutil.copyfile(folder / component.weights_file, target / component.weights_file)
+    return component
 
 
 def _fit(plan: HeadPlan, seen: Looks, values: np.ndarray, report: Callable[[str], None]) -> Answers | None:
@@ -246,6 +259,7 @@ class _Workshop:
     core: ModelRecord
     core_folder: Path
     encoder: Path
+    proportions: ComponentRecord | None
     target: Path
     settings: ExpertSettings
     changed_auc: float
@@ -328,6 +342,7 @@ class _Workshop:
             self.judged,
             version=self.settings.version,
             component=self.component,
+            proportions=self.proportions,
             peak_of=peak_of,
             scope_limit=scope_limit(plans[0], self.seen, self.material.cache.values),
             changed_auc=self.changed_auc,

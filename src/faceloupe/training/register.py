@@ -15,6 +15,7 @@ from faceloupe.models.record import (
     EVALUATION,
     REGISTRY,
     ModelRecord,
+    component_of,
     ensemble_hash,
     read_record,
     read_registry,
@@ -115,7 +116,7 @@ def install_core(core: Path, folder: Path) -> Iterator[str]:
 def install_expert(expert: Path, folder: Path) -> Iterator[str]:
     """Install the expert's records and heads in the weights folder; remove those of other versions.
 
-    The encoder's own file stays where it is, and is checked against its record.
+    The encoder's own file stays where it is. The map that measures proportions is installed with its record.
 
     Args:
         expert: folder of the stage ``heads``.
@@ -141,6 +142,11 @@ def install_expert(expert: Path, folder: Path) -> Iterator[str]:
     for path in sorted((expert / COMPONENTS).glob("*.json")):
         _copy(path, folder / COMPONENTS)
     entries = read_entries(folder) if (folder / REGISTRY).is_file() else {}
+    for record in records.values():
+        component = component_of(record, folder)
+        if component and (expert / component.weights_file).is_file():
+            _copy(expert / component.weights_file, folder)
+            entries[component.id] = ReleaseEntry.of(component, folder, CARD)
     for name in old:
         weights = core[name].weights_file
         (folder / f"{name}.json").unlink()

@@ -45,9 +45,17 @@ def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> 
             (texts["raw_logit"], Text(number(texts, face.raw_logit, 3, signed=True))),
             (texts["sharpness"], Text(number(texts, face.sharpness))),
             *pose_rows(texts, face),
+            *_stretch_rows(texts, face),
             (texts["box"], Text("; ".join(number(texts, value, 1) for value in face.box))),
         )
         yield from finding(title, f"face-{face.id}", face, rows, images=images, texts=texts)
+
+
+def _stretch_rows(texts: Texts, face: ImageFace) -> list[tuple[str, Cell]]:
+    """Return the row about restored proportions; no row if nothing was restored."""
+    if face.stretch == 1.0:
+        return []
+    return [(texts["stretched"], Text(texts["stretched_by"].format(stretch=number(texts, face.stretch))))]
 
 
 def _face_row(face: ImageFace, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell, ...]:

@@ -94,6 +94,8 @@ def _face_facts(entry: ImageFace) -> str:
     )
     if entry.yaw_deg is not None:
         facts += tr(", roll {roll:+.0f}°, yaw about {yaw:+.0f}°", roll=entry.roll_deg, yaw=entry.yaw_deg)
+    if entry.stretch != 1.0:
+        facts += tr(", shown {stretch:.2f} times as wide as it is (restored)", stretch=entry.stretch)
     if entry.score is None:
         return tr(
             "{reason} {facts}, sharpness {sharpness:.0f}.",
