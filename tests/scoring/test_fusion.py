@@ -4,14 +4,17 @@ import math
 import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from faceloupe.analysis.pipeline import analyze
 from faceloupe.config import QUICK_MODEL, STANDARD_MODEL, weights_folder
 from faceloupe.errors import EvidenceError, WeightsError
 from faceloupe.findings import Familiarity, PropositionFinding
+from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.models import loading
 from faceloupe.models.encoder import Encoder
 from faceloupe.models.loading import load_expert
@@ -22,7 +25,8 @@ from faceloupe.scoring.joint import join, join_in_video
 from faceloupe.scoring.single import HeadScorer
 from faceloupe.types import Box, Outcome
 from tests.clips import write_clip
-from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.conftest import GENERATED, PHOTOGRAPH, PORTRAIT
+from tests.media.stored import png
 from tests.report_json import report_json
 
 
@@ -144,12 +148,36 @@ def test_the_report_names_every_network_and_both_propositions(report):
     ids = {component["id"] for component in report["model"]["components"]}
     assert report["model"]["id"] == STANDARD_MODEL
     assert ids == {member.id for member in members_of(find_record(weights_folder()), weights_folder())} | {
-        "clip-vit-b16"
+        "clip-vit-b16",
+        "faceloupe-proportions-1",
     }
     assert {proposition["name"] for proposition in face["propositions"]} == {"generated", "changed"}
     assert all(proposition["model_id"] in ids for proposition in face["propositions"])
     assert face["familiarity"]["distance"] > 0
     assert report["settings"]["effort"] == "standard"
+
+
+@pytest.mark.parametrize("width", [0.7, 1 / 0.7])
+def test_a_stretched_face_is_scored_in_its_natural_proportions(standard, width):
+    with Image.open(PORTRAIT) as opened:
+        picture = opened.convert("RGB").resize((512, 512))
+    size = (round(512 * width), 512) if width < 1 else (512, round(512 / width))
+    natural, stretched = (
+        analyze(evidence_from_bytes(png(shape), "picture", max_bytes=10**8), standard, explain=True)
+        for shape in (picture, picture.resize(size, Image.Resampling.LANCZOS))
+    )
+    assert natural.decisive.stretch == 1.0
+    assert stretched.decisive.stretch == pytest.approx(width, rel=0.15)
+    assert any("times as wide as it is" in note for note in stretched.notes)
+    box = stretched.decisive.crop_box
+    assert box.width / box.height == pytest.approx(stretched.decisive.stretch, rel=0.02)
+    assert stretched.decisive.raw_logit == pytest.approx(natural.decisive.raw_logit, abs=1.0)
+
+
+def test_a_model_without_the_map_restores_nothing(analyzer, portrait):
+    squeezed = cv2.resize(portrait, (358, 512), interpolation=cv2.INTER_AREA)
+    (face, *_) = analyzer.detector.detect(squeezed)
+    assert analyzer.scorer.stretch(analyzer.scorer.view(squeezed, face.box)) == 1.0
 
 
 def test_a_face_is_scored_the_same_alone_and_among_others(standard, portrait):
@@ -231,7 +259,7 @@ def test_without_the_verified_encoder_nothing_is_scored(folder, damage):
 def test_an_answer_that_is_no_number_is_an_error_and_no_score(standard, portrait, monkeypatch):
     heads = [member.scorer for member in standard.scorer.scorer.members if isinstance(member.scorer, HeadScorer)]
     for head in heads:
-        monkeypatch.setattr(head, "_encoded", lambda crop: torch.full((1, 15, 768), math.nan))
+        monkeypatch.setattr(head, "encoded", lambda crop: torch.full((1, 15, 768), math.nan))
     with pytest.raises(EvidenceError, match="no finite answer"):
         standard.scorer.readings([standard.scorer.view(portrait, Box(289, 214, 614, 646))])
 

@@ -34,6 +34,8 @@ def table(report: Report) -> str:
             *_labeled("Finding", f"{finding.sentence} {finding.rests_on}"),
             *_labeled("Errors", finding.error_rates),
         ]
+    for note in evidence.notes:
+        lines += _labeled("Note", note)
     if origin := report.provenance:
         lines += _labeled(
             "Origin", f"Content Credentials {origin.state}, generator {origin.generator or 'none claimed'}"

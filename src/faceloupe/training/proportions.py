@@ -67,7 +67,7 @@ class ProportionSettings:
     sources: tuple[str, ...] = ()
     pictures: int = 20
     strongest: float = 0.55
-    decay: float = 0.01
+    decay: float = 0.001
     limit: float = 0.2
     seed: int = 20261201
 

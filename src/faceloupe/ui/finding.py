@@ -13,6 +13,8 @@ from faceloupe.ui.charts import score_ruler
 from faceloupe.ui.elements import INKS, capital, chart, ink, plain, sentence
 from faceloupe.ui.language import tr
 
+_DAMAGED = " damaged"  # in the notes of a record on a damaged file
+
 
 def verdict_card(report: Report) -> None:
     """Show the finding as text, the score on its ruler, and the limits of the finding."""
@@ -61,6 +63,12 @@ def verdict_card(report: Report) -> None:
                     meaning2=glossary.meaning("log10 LR"),
                 ),
             )
+        for note in evidence.notes:
+            text = plain(translated(note, language.current()))
+            if _DAMAGED in note:
+                st.warning(text, icon=":material/broken_image:")
+            else:
+                st.caption(f":material/info: {text}")
         if contradiction := disagreement(report, language.current()):
             st.warning(plain(contradiction), icon=":material/compare_arrows:")
         with st.expander(tr("What this result does not say")):
@@ -111,8 +119,6 @@ def file_facts(report: Report) -> None:
     }
     with st.expander(tr("Facts of the file")):
         st.markdown("| | |\n|---|---|\n" + "\n".join(f"| {name} | {fact} |" for name, fact in rows.items()))
-        for note in evidence.notes:
-            st.caption(plain(translated(note, language.current())))
 
 
 def _video_facts(report: Report, video: VideoFacts) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -29,7 +30,7 @@ def test_the_difference_is_there_where_the_pixels_differ_and_nowhere_else(pictur
 def test_a_weak_difference_looks_weak_as_the_scale_is_fixed():
     levels = np.array([[0, 8, DIFFERENCE_MAX, 255]], np.uint8)
     shown = difference_picture(levels)
-    assert np.array_equal(shown, color_map(np.array([[0.0, 8 / DIFFERENCE_MAX, 1.0, 1.0]])))
+    assert np.array_equal(shown, color_map(np.array([[0.0, 8 / DIFFERENCE_MAX, 1.0, 1.0]]), cv2.COLORMAP_INFERNO))
     assert shown[0, 1].astype(int).sum() < 200 < shown[0, 2].astype(int).sum()
 
 

@@ -85,7 +85,7 @@ def difference_picture(difference: np.ndarray) -> np.ndarray:
     Returns:
         (H, W, 3) uint8.
     """
-    return color_map(difference.astype(np.float32) / DIFFERENCE_MAX)
+    return color_map(difference.astype(np.float32) / DIFFERENCE_MAX, cv2.COLORMAP_INFERNO)  # 0 is black
 
 
 def blinking(pair: Pair) -> bytes:

@@ -27,6 +27,7 @@ SHAPES: dict[Outcome, str] = {
     Outcome.ERROR: "✕",
 }
 SURROUNDINGS, SURROUNDINGS_PX = 2.4, 260  # side of the square around a face: in box sides, and in drawn pixels
+_MOSTLY = 0.5  # least share of the heatmap inside the box of a face for the face alone to be enlarged
 _OUTSIDE_GRAY = 128  # gray level outside the picture
 _WORDS = {Outcome.NOT_APPLICABLE: "not applicable"}
 
@@ -73,17 +74,23 @@ def _draw_boxes(drawn: np.ndarray, scale: float, faces: tuple[FaceFinding, ...],
     return np.asarray(image)
 
 
-def color_map(share: np.ndarray) -> np.ndarray:
-    """Return the colors of values 0..1 (clipped) in "inferno", a perceptually uniform sequential map, uint8 RGB."""
+def color_map(share: np.ndarray, colors_of: int = cv2.COLORMAP_VIRIDIS) -> np.ndarray:
+    """Return the colors of values 0..1 (clipped) in a perceptually uniform map, uint8 RGB.
+
+    Args:
+        share: values.
+        colors_of: OpenCV's number of the map; the colors of the default, "viridis", are rare in skin and hair.
+    """
     levels = (np.clip(share, 0.0, 1.0) * 255).round().astype(np.uint8)
-    colors = cv2.cvtColor(cv2.applyColorMap(levels.reshape(-1, 1), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    colors = cv2.cvtColor(cv2.applyColorMap(levels.reshape(-1, 1), colors_of), cv2.COLOR_BGR2RGB)
     return np.asarray(colors).reshape(*levels.shape, 3)
 
 
 def blend(rgb: np.ndarray, heatmap: np.ndarray, maximum: float, opacity: float) -> np.ndarray:
     """Lay a heatmap over pixels of the same size.
 
-    The scale is fixed: 0 is transparent, ``maximum`` logits per cell fully opaque at opacity 1. A weak map stays weak.
+    The scale is fixed: 0 is transparent, ``maximum`` logits per cell fully opaque at opacity 1. Between them, the
+    opacity grows with the square root of the value, so that a weak map stays weak and can still be seen.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -92,7 +99,7 @@ def blend(rgb: np.ndarray, heatmap: np.ndarray, maximum: float, opacity: float) 
         opacity: 0..1.
     """
     share = np.clip(heatmap / maximum, 0.0, 1.0)
-    alpha = (opacity * share)[..., None]
+    alpha = (opacity * np.sqrt(share))[..., None]
     return (rgb * (1.0 - alpha) + color_map(0.2 + 0.8 * share) * alpha).round().astype(np.uint8)
 
 
@@ -186,6 +193,27 @@ def _turned_back(
     middle = scale * np.array([bounds.x0 + bounds.x1, bounds.y0 + bounds.y1]) / 2 - 0.5
     matrix = np.column_stack([turn, middle - turn @ np.full(2, (cells - 1) / 2)])
     return np.asarray(cv2.warpAffine(heatmap, matrix, shape[::-1], flags=cv2.INTER_LINEAR))
+
+
+def enlarged_face(
+    canvas: Canvas, face: FaceFinding, maximum: float, opacity: float, *, boxes_wide: float, shown_px: int
+) -> tuple[np.ndarray, bool]:
+    """Enlarge a face with its heatmap, or all that was scored if most of the heatmap lies outside the face.
+
+    Args:
+        canvas: canvas of the picture that the face was found in.
+        face: the finding.
+        maximum: upper end of the scale, from the model record.
+        opacity: opacity of the heatmap, 0..1.
+        boxes_wide: side of the enlarged square around the face, in units of the longer side of the box.
+        shown_px: S, side of the result.
+
+    Returns:
+        (S, S, 3) uint8, and whether it shows all that was scored.
+    """
+    if face.heatmap_in_face is None or face.heatmap_in_face >= _MOSTLY:
+        return surroundings(canvas, face, maximum, opacity, boxes_wide=boxes_wide, shown_px=shown_px), False
+    return enlarged(face_overlay(face, maximum, opacity), shown_px), True
 
 
 def scale_bar(maximum: float, width: int, opacity: float, language: str = "en") -> np.ndarray:

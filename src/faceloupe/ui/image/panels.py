@@ -181,18 +181,26 @@ def closer_look(canvas: Canvas, face: FaceFinding, maximum: float) -> None:
         key="opacity_slider",
         on_change=_keep_opacity,
     )
-    overlay = overlays.surroundings(canvas, face, maximum, opacity, boxes_wide=_CLOSER, shown_px=_CLOSER_PX)
+    overlay, all_scored = overlays.enlarged_face(
+        canvas, face, maximum, opacity, boxes_wide=_CLOSER, shown_px=_CLOSER_PX
+    )
     peak = 0.0 if face.heatmap is None else float(face.heatmap.max())
     st.image(
         overlays.with_scale(overlay, maximum, opacity, language.current()),
         width="stretch",
         alt=tr("Face {id} with its heatmap and the scale of the heatmap", id=face.id),
     )
+    shown = (
+        tr("All that the deciding network saw, because most of the heatmap lies outside the face.")
+        if all_scored
+        else tr("The face and its surroundings.")
+    )
     st.caption(
         tr(
-            "The face and its surroundings, with a heatmap of what raised the score. The scale is the same for "
-            "every picture, so a weak heatmap looks weak; this face peaks at {peak:.2f}, the scale ends at "
-            "{maximum:.2f}. It shows where the model looked, not where a manipulation is.",
+            "{shown} The heatmap shows what raised the score. Its scale is the same for every picture, so a weak "
+            "heatmap looks weak: here its highest value is {peak:.2f}, and the scale ends at {maximum:.2f}. It shows "
+            "where the model looked, not where a manipulation is.",
+            shown=shown,
             peak=peak,
             maximum=maximum,
         ),
