@@ -133,6 +133,12 @@ def test_a_name_that_no_bundle_has_is_refused(made, name):
     assert "no bundle uses" in text
 
 
+@pytest.mark.parametrize("name", ["pictures/", "reports/"])
+def test_a_bundle_that_was_packed_again_with_folders_says_so(made, name):
+    (text,) = problems(zipped([(name, b""), *made.members.items()]))
+    assert text.endswith("is a folder; a bundle has none, so this ZIP was packed again.")
+
+
 def test_a_member_that_comes_twice_is_refused(made):
     (text,) = problems(zipped([*made.members.items(), (format.CASE, b"{}")]))
     assert text == "The ZIP has a member 'case.json' that occurs twice."

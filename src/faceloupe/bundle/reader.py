@@ -16,6 +16,7 @@ _DAMAGE = (
     *(zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError),
     struct.error,
 )
+_FOLDERS = ("reports/", "pictures/", "evidence/")  # of members
 _ENCRYPTED = 0x1  # flag bit of a member
 
 
@@ -100,17 +101,17 @@ class Archive:
 
 def _refusal_reason(info: zipfile.ZipInfo, seen: set[str]) -> str:
     """Return why a member cannot belong to a bundle; empty if it can."""
-    if not is_name(info.orig_filename):  # absolute, with "..", a backslash, a drive letter, a folder, ...
-        return "has a name that no bundle uses and that could lead outside of it"
-    if info.filename.casefold() in seen:
-        return "occurs twice"
-    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-        return "is a link or another special file"
-    if info.flag_bits & _ENCRYPTED:
-        return "is encrypted"
-    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
-        return "is compressed; members of a bundle are never compressed"
-    return ""
+    name = info.orig_filename
+    reasons = {
+        "is a folder; a bundle has none, so this ZIP was packed again": name in _FOLDERS,
+        "has a name that no bundle uses": not is_name(name),  # absolute, with "..", a backslash, a drive letter, ...
+        "occurs twice": info.filename.casefold() in seen,
+        "is a link or another special file": stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG),
+        "is encrypted": bool(info.flag_bits & _ENCRYPTED),
+        "is compressed; members of a bundle are never compressed": info.compress_type != zipfile.ZIP_STORED
+        or info.compress_size != info.file_size,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def _shown(name: str) -> str:

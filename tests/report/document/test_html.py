@@ -327,7 +327,7 @@ def test_in_blind_mode_the_finding_is_withheld_until_there_is_a_decision(runs):
     assert f"{report['score']:.2f}" not in text
     assert report["reason"] not in text
     assert not page(before, runs.pictures).all("img")
-    assert '"outcome": "withheld"' in text
+    assert "outcome: withheld" in text
     after = case(
         [item([runs.named["generated"]], decisions=[decision("authentic", "Looks fine.", score_seen_before=False)])],
         blind=True,
@@ -507,3 +507,28 @@ def test_numbers_times_and_propositions_are_written_as_the_language_does(languag
         assert text in drawn.text, text
     for english in ("98,765", "43.2 %", "The face is as a camera recorded it", "2026-03-02T"):
         assert english not in drawn.text, english
+
+
+def test_the_log_is_printed_without_brackets_and_fractions_of_a_second(runs):
+    record = case([item([runs.named["generated"]])])
+    entries = record["log"]["entries"]
+    entries[0]["parameters"] = {"score_seen_before": True, "pictures": {"boxes.png": "ab" * 32}, "sizes": [1, 2]}
+    entries[0]["utc"] = "2026-12-01T12:41:55.658123Z"
+    text = page(record, runs.pictures).text
+    assert "2026-12-01 12:41:55" in text
+    assert "658123" not in text
+    assert "score seen before: yes" in text
+    assert f"pictures: boxes.png {'ab' * 32}" in text
+    assert "sizes: 1, 2" in text
+
+
+def test_a_decision_that_was_replaced_after_its_signature_stands_on_the_first_page(runs):
+    made = [decision("authentic", "Known."), decision("manipulated", "Second thoughts.", utc="2026-03-02T09:50:00Z")]
+    signed = [sign_off()]
+    text = page(case([item([runs.named["generated"]], decisions=made, sign_offs=signed)]), runs.pictures).text
+    opening = text.partition("Appendix")[0]
+    assert "For item 1, a reviewer signed an earlier decision, which was replaced afterwards" in opening
+    assert "replaces a decision that B. Lindqvist had signed" in opening
+    again = [*signed, sign_off() | {"utc": "2026-03-02T09:55:00Z"}]
+    text = page(case([item([runs.named["generated"]], decisions=made, sign_offs=again)]), runs.pictures).text
+    assert "a reviewer signed an earlier decision" not in text

@@ -1,6 +1,6 @@
 """The end of a case report: method, scope, and the log."""
 
-import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -9,11 +9,13 @@ import msgspec
 from faceloupe.report.case_schema import LogEntry, LogRecord
 from faceloupe.report.document.blocks import Block, Bullets, Cell, Facts, Heading, Lines, Paragraph, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit, grouped, items_text
-from faceloupe.report.document.format import Texts, code, flat, number, record_cell, runs_of, shown
+from faceloupe.report.document.format import NONE, Texts, code, flat, number, record_cell, runs_of, shown
 from faceloupe.report.numerals import percent
 from faceloupe.report.schema import ModelInfo, Report, Tool
 
 Part = TypeVar("Part")
+_SHA256 = re.compile("[0-9a-f]{64}")
+_UTC = re.compile(r"([0-9-]{10})T([0-9:]{8})(?:\.[0-9]+)?(?:Z|\+00:00)")
 _REVEALING_PARAMETERS = {"outcome", "score", "log10_lr", "reason"}  # parameters of the log that reveal findings
 
 
@@ -146,7 +148,7 @@ def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | No
         texts["log"],
         tuple(texts[key] for key in ("entry", "when", "actor", "action", "entry_sha256")),
         tuple(_entry(entry, hide=hide, texts=texts) for entry in entries[:most]),
-        (12, 35, 25, 60, 42),
+        (10, 30, 26, 72, 36),
     )
     if most is not None and len(entries) > most:
         shown_of = {"shown": number(texts, most, 0), "count": number(texts, len(entries), 0)}
@@ -161,11 +163,37 @@ def _entry(entry: LogEntry, *, hide: bool, texts: Texts) -> tuple[Cell, ...]:
             name: texts["withheld"] if hide and name in _REVEALING_PARAMETERS else value
             for name, value in parameters.items()
         }
-        parameters = json.dumps(shown_values, ensure_ascii=False) if shown_values else ""
+        details = [f"{name.replace('_', ' ')}: {_plain_value(value, texts)}" for name, value in shown_values.items()]
+    else:
+        details = [str(parameters)]
     return (
         Text(str(entry.seq), Style.NUMBER),
-        Text(shown(entry.utc)),
+        Text(shown(_to_the_second(entry.utc))),
         Text(shown(entry.actor)),
-        Lines((Text(shown(entry.action)), *([code(parameters)] if parameters else []))),
+        Lines(
+            (
+                Text(shown(entry.action), Style.STRONG),
+                *(code(line) if _SHA256.search(line) else Text(shown(line)) for line in details),
+            )
+        ),
         code(entry.sha256),
     )
+
+
+def _to_the_second(utc: str) -> str:
+    """Return a time of the log without fractions of a second; a text that is not such a time is returned unchanged."""
+    match = _UTC.fullmatch(utc)
+    return f"{match[1]} {match[2]}" if match else utc
+
+
+def _plain_value(value: object, texts: Texts) -> str:
+    """Return a JSON value of a log entry for readers, without quotes and brackets."""
+    if isinstance(value, bool):
+        return texts["yes" if value else "no"]
+    if value is None:
+        return NONE
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain_value(part, texts)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain_value(part, texts) for part in value)
+    return str(value)

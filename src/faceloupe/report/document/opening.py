@@ -17,7 +17,7 @@ from faceloupe.report.document.blocks import (
     Table,
     Text,
 )
-from faceloupe.report.document.exhibits import Exhibit
+from faceloupe.report.document.exhibits import Exhibit, items_text
 from faceloupe.report.document.format import (
     Texts,
     code,
@@ -102,6 +102,8 @@ def _decision(item: Exhibit, texts: Texts) -> Cell:
     last = decisions[-1]
     lines = [texts["departs"]] if _departs(item) else []
     lines.append(shown(last.examiner))
+    if (signed := _signed_before(item)) is not None:
+        lines.append(texts["signed_earlier"].format(who=shown(signed.reviewer)))
     for sign_off in _sign_offs(item):
         earlier = item.run is not None and item.run.created_utc > sign_off.utc
         lines.append(texts["signed_before" if earlier else "signed_by"].format(who=shown(sign_off.reviewer)))
@@ -119,6 +121,13 @@ def _sign_offs(item: Exhibit) -> list[SignOffRecord]:
     decisions = item.item.decisions
     since = decisions[-1].utc if decisions else ""
     return list({sign_off.reviewer: sign_off for sign_off in item.item.sign_offs if sign_off.utc >= since}.values())
+
+
+def _signed_before(item: Exhibit) -> SignOffRecord | None:
+    """Return the last signature that covers only an earlier decision on an item; None if there is none."""
+    decisions = item.item.decisions
+    since = decisions[-1].utc if decisions else ""
+    return next((sign_off for sign_off in reversed(item.item.sign_offs) if sign_off.utc < since), None)
 
 
 def _counts(items: Sequence[Exhibit], texts: Texts) -> Table:
@@ -152,6 +161,8 @@ def _conclusion(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
     yield Paragraph(Text(texts["conclusion_text"].format(decided=count, total=total, outcomes=parts), Style.STRONG))
     if departed := sum(_departs(item) for item in items):
         yield Paragraph(Text(texts["departed"].format(count=number(texts, departed, 0))))
+    if changed := [item.number for item in items if _signed_before(item) and not _sign_offs(item)]:
+        yield Paragraph(Text(texts["changed_after_signature"].format(items=items_text(changed, texts)), Style.STRONG))
     yield Paragraph(Text(texts["conclusion_note"], Style.FAINT))
 
 

@@ -123,13 +123,25 @@ def _strongest_line(report: Report, index: int, track_id: int) -> None:
     track = next((track for track in report.tracks if track.id == track_id), None)
     if track is None or track.score is None or track.shown_frame.index != index:
         return
-    scored = sum(face.score is not None for frame in report.frames for face in [frame.face(track_id)] if face)
+    faces = [face for frame in report.frames for face in [frame.face(track_id)] if face and face.score is not None]
+    by_expert = sum(face.by_expert for face in faces)
+    strongest = (
+        tr(
+            "Of the {count} frames of track {track} that the expert analyzed, this one has the highest score.",
+            count=by_expert,
+            track=track_id,
+        )
+        if by_expert
+        else tr(
+            "Of the {count} scored frames of track {track}, this one has the highest score.",
+            count=len(faces),
+            track=track_id,
+        )
+    )
     st.caption(
         tr(
-            "This is the strongest of {scored} scored frames of track {track}. A single frame errs more often than the "
-            "whole track, whose outcome is {outcome}.",
-            scored=scored,
-            track=track_id,
+            "{strongest} A single frame errs more often than the whole track, whose outcome is {outcome}.",
+            strongest=strongest,
             outcome=outcome_mark(track.outcome),
         )
     )
