@@ -5,8 +5,9 @@ import streamlit as st
 from faceloupe.config import is_demo
 from faceloupe.errors import FaceLoupeError
 from faceloupe.report.build import NOT_A_POSTERIOR, tool
+from faceloupe.report.translation import translated
 from faceloupe.samples import SAMPLES
-from faceloupe.ui import elements, resources
+from faceloupe.ui import elements, language, resources
 from faceloupe.ui.language import tr
 
 st.header(tr("About"))
@@ -22,20 +23,21 @@ st.markdown(
         "1. The file is hashed (SHA-256) before it is decoded; it is never changed.\n"
         "2. MTCNN looks for all faces. Faces that are too small, too blurred or too uncertain are listed but "
         "not scored.\n"
-        "3. A MobileNetV3-small and an expert network score each face; their output is calibrated to a "
-        "probability at even prior odds and to a likelihood ratio, limited to the range that the validation "
-        "data support.\n"
+        "3. The default model has five members: a MobileNetV3-small (the core) and four heads of an expert network. "
+        "They score each face. Their output is calibrated to a probability at even prior odds and to a likelihood "
+        "ratio, limited to the range that the validation data support.\n"
         "4. Two thresholds make three outcomes: manipulated, authentic, and inconclusive between them. The "
         "picture's outcome is that of its most suspicious face.\n"
-        "5. Grad-CAM shows which parts of the face raised the score, on a fixed scale."
+        "5. A heatmap shows which parts of the picture raised the score, on a fixed scale."
     )
 )
 st.subheader(tr("Scope"))
 try:
     record = resources.record()
-    st.markdown("\n".join(f"- {elements.plain(line)}" for line in (NOT_A_POSTERIOR, *record.limits)))
+    limits = (translated(line, language.current()) for line in (NOT_A_POSTERIOR, *record.limits))
+    st.markdown("\n".join(f"- {elements.plain(line)}" for line in limits))
     if not is_demo():
-        st.caption(tr("The page Models shows the error rates, the figures and the model card."))
+        st.caption(tr("The page Models shows the error rates of each model by source."))
 except FaceLoupeError as problem:
     st.error(elements.plain(str(problem)), icon=":material/error:")
 st.subheader(tr("Versions"))

@@ -17,7 +17,7 @@ st.selectbox(
 )
 st.caption(
     tr(
-        "This browser remembers your choice. Limits and error messages stay in English, as they are recorded. You "
-        "choose the language of a report on the page Report."
+        "This browser remembers your choice. The log of a case and the files for other programs (JSON, CSV) stay in "
+        "English. You choose the language of a report on the page Report."
     )
 )

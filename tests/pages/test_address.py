@@ -35,7 +35,7 @@ def test_a_result_and_a_case_are_found_again_by_their_address(app):
     assert again.session_state[state.RESULT] == app.session_state[state.RESULT]
     assert again.session_state[state.CASE] == app.session_state[state.CASE]
     assert again.session_state[state.EXAMINER] == ""  # whoever opens the address is not taken for its sender
-    assert "Error rates on" in page_text(again)
+    assert "authentic faces were called manipulated" in page_text(again)
 
 
 def test_an_item_is_found_again_by_its_address(app):
@@ -55,7 +55,7 @@ def test_what_the_lenses_saw_is_found_again_by_its_address(app):
     again = opened(query)
     assert not again.exception
     assert [header.value for header in again.header] == ["Lenses"]
-    assert "**Provenance** none" in page_text(again)
+    assert "**Content Credentials** none" in page_text(again)
     resources.lens_views.clear()  # as a restart of the server does
     gone = opened(query)
     assert not gone.exception
@@ -145,5 +145,5 @@ def test_a_blind_result_is_not_shown_to_who_has_only_its_address(app):
     evidence_file = resources.analyses().evidence_file(app.session_state[state.RESULT])
     resources.cases().items.file(case.id, evidence_file, actor="Ann")
     text = page_text(opened(query))
-    assert "Error rates on" not in text
+    assert "authentic faces were called manipulated" not in text
     assert "its result is shown once" in text

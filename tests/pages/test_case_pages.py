@@ -132,7 +132,7 @@ def test_an_analysis_is_filed_once_and_shown_on_the_page_case(filed):
     click(go(filed, "case"), ITEM)
     text = page_text(filed)
     assert "log verified" in text
-    assert "Error rates on" in text
+    assert "authentic faces were called manipulated" in text
     assert "score viewed" in [entry.action for entry in resources.cases().log.entries(case_id)]
 
 

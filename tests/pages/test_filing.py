@@ -47,7 +47,7 @@ def test_a_blind_case_shows_a_score_only_after_the_decision(app):
     assert len(app.get("image")) == 1  # the evidence itself
     shown = page_text(decide(app))
     assert "no earlier view of the score in the log" in shown
-    assert "Error rates on" in shown
+    assert "authentic faces were called manipulated" in shown
     assert "result is shown once" not in shown
     assert "hidden until you decide" not in page_text(click(app, "item_list"))
     assert "Error rates" not in page_text(go(app, "image"))

@@ -27,7 +27,7 @@ def shown(app) -> str:
 def test_each_lens_says_what_it_shows_and_does_not_with_its_pictures(app):
     text = shown(looked(app, GENERATED.read_bytes(), "a.jpg")).replace("\\", "")
     assert all(f"Shows: {lens.shows}  \nDoes not show: {lens.does_not_show}" in text for lens in LENSES)
-    assert "**Provenance** none" in text
+    assert "**Content Credentials** none" in text
     assert len(app.get("image")) == 8  # four lenses with a picture, each beside the original
 
 
@@ -48,7 +48,7 @@ def test_pictures_are_laid_over_the_picture_and_enlarged_alike_with_the_values_o
 def test_a_signed_file_shows_the_state_of_its_credentials_and_the_rates_of_the_rule(app):
     signed, _ = Authority.make().sign(files.saved("JPEG"), "image/jpeg", agent="DALL·E", source_type=TRAINED)
     text = shown(looked(app, signed, "signed.jpg")).replace("\\", "")
-    assert "**Provenance** intact, signer not on the trust list" in text
+    assert "**Content Credentials** intact, signer not on the trust list" in text
     assert "Rule `provenance.untrusted`: correct matches in 3 of 3 files, false matches in 0 of 1,007." in text
 
 
@@ -76,7 +76,7 @@ def test_a_trace_is_named_and_text_of_the_file_is_never_markup(app):
 
 def test_a_damaged_picture_keeps_what_could_be_read(app):
     text = shown(looked(app, GENERATED.read_bytes()[:-9000], "half.jpg")).replace("\\", "")
-    assert "**Provenance** none" in text
+    assert "**Content Credentials** none" in text
     assert "Not complete: " in text
 
 
@@ -91,7 +91,7 @@ def test_the_file_on_the_page_image_is_looked_at_without_a_second_upload(app):
     go(app, "lenses").button(key="lens_image").click().run()
     assert not app.exception
     assert app.session_state[state.LENS_RESULT].evidence_sha256 == app.session_state[state.RESULT].evidence_sha256
-    assert "**Provenance** none" in page_text(app)
+    assert "**Content Credentials** none" in page_text(app)
 
 
 def test_the_page_image_states_what_the_file_claims_and_scores_it_as_without_the_claim(app):
@@ -114,7 +114,7 @@ def test_what_a_blind_case_withholds_is_not_shown(app):
     blind_case_with(PHOTOGRAPH)
     text = shown(looked(app, PHOTOGRAPH.read_bytes(), "p.png"))
     assert "blind case" in text
-    assert "**Provenance**" not in text
+    assert "**Content Credentials**" not in text
     create(app, blind=True)
     assert not go(app, "lenses").file_uploader
 

@@ -91,7 +91,7 @@ def test_an_upload_is_analyzed_once_and_stays_on_show(app):
     assert key.name == "my photo.png"
     app.run()
     assert app.session_state[state.RESULT] == key
-    assert "Error rates on" in page_text(app)
+    assert "authentic faces were called manipulated" in page_text(app)
 
 
 def test_a_result_survives_a_change_of_page(app):
@@ -103,7 +103,7 @@ def test_a_result_survives_a_change_of_page(app):
     app.switch_page("../pages/image.py").run()
     assert not app.exception
     assert app.session_state[state.RESULT] == key
-    assert "Error rates on" in page_text(app)
+    assert "authentic faces were called manipulated" in page_text(app)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
     app.switch_page("../pages/image.py").run()
     assert not app.exception
     assert app.session_state[state.RESULT].name == "left alone.jpg"
-    assert "Error rates on" in page_text(app)
+    assert "authentic faces were called manipulated" in page_text(app)
 
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart(analyzer):

@@ -80,6 +80,9 @@ def test_an_open_video_of_the_default_model_says_that_it_hardly_ever_reaches_the
         assert texts["finding_video"] in video.sentence
         assert texts["rates_video"] in video.error_rates
         assert texts["finding_video"] not in image.sentence
+        nothing = msgspec.structs.replace(reports[0], log10_lr=0.0)
+        assert texts["finding_video_none"] in finding_of(nothing, language).sentence
+        assert texts["finding_video_none"] not in video.sentence
 
 
 def test_a_verdict_that_something_else_forbids_does_not_promise_that_the_score_decides():

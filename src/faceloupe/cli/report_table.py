@@ -110,4 +110,6 @@ def _shots(person: PersonShots) -> str:
 
 
 def _interval(pooled: PooledScore | None) -> str:
-    return "-" if pooled is None else "{:.2f} .. {:.2f}".format(*pooled.score_interval_95)
+    if pooled is None or not pooled.has_interval:
+        return "-"
+    return "{:.2f} .. {:.2f}".format(*pooled.score_interval_95)

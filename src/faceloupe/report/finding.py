@@ -86,7 +86,8 @@ def _headline(report: Report, strength: str, texts: Mapping[str, str]) -> str:
     if report.outcome is not Outcome.INCONCLUSIVE:
         key = "finding_headline"
     elif between_thresholds(report):
-        key = "finding_headline_open"
+        neither = report.log10_lr is not None and verbal_step(report.log10_lr).above is None
+        key = "finding_headline_neither" if neither else "finding_headline_open"
     else:  # the score is beyond a threshold, but another rule forbids a verdict
         return texts["finding_headline_withheld"].format(outcome=texts["outcome_inconclusive"])
     return texts[key].format(outcome=texts[f"outcome_{report.outcome}"], strength=strength)
@@ -111,7 +112,10 @@ def _sentence(report: Report, score: float, log10_lr: float, strength: str, text
             localized(text, language) for text in format_distinct(score, thresholds.lower, thresholds.upper)
         )
         sentence = f"{sentence} {texts['finding_needs'].format(score=shown, lower=lower, upper=upper)}"
-        return f"{sentence} {texts['finding_video']}" if report.is_video and _is_fusion(report) else sentence
+        if not (report.is_video and _is_fusion(report)):
+            return sentence
+        # Evidence that does not exceed the bias of filmed faces counts as none, see ``Fusion.pool_frames``.
+        return f"{sentence} {texts['finding_video_none' if log10_lr == 0.0 else 'finding_video']}"
     return f"{sentence} {texts['finding_withheld']}"
 
 

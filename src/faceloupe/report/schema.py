@@ -259,6 +259,12 @@ class PooledScore(Struct, frozen=True, kw_only=True):
     first_s: float
     last_s: float
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether the interval has a width; it has none if the evidence counts as none, see ``Fusion.pool_frames``."""
+        low, high = self.score_interval_95
+        return low < high
+
 
 class ShownFrame(Struct, frozen=True, kw_only=True):
     """The frame by which a track is shown.

@@ -12,7 +12,7 @@ def track_columns(report: Report) -> dict[str, list[Cell]]:
     columns: dict[str, list[Cell]] = {}
     for track in report.tracks:
         whole = track.whole
-        low, high = whole.score_interval_95 if whole else (None, None)
+        low, high = whole.score_interval_95 if whole and whole.has_interval else (None, None)
         row: dict[str, Cell] = {
             "track": track.id,
             "person": track.person,

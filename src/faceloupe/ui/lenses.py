@@ -161,7 +161,7 @@ def show(key: LensKey) -> None:
     )
     st.markdown(
         tr(
-            "**Provenance** {provenance}  ·  **Generator** {generator}",
+            "**Content Credentials** {provenance}  ·  **Generator** {generator}",
             provenance=_credentials(report.provenance),
             generator=_stated(report.generator, Part.PROGRAM) if report.generator else tr("none claimed"),
         )

@@ -84,7 +84,7 @@ def _person_row(person: PersonShots, thresholds: ScoreThresholds, texts: Texts) 
 
 
 def _interval(pooled: PooledScore | None, texts: Texts) -> str:
-    if pooled is None:
+    if pooled is None or not pooled.has_interval:
         return NONE
     low, high = pooled.score_interval_95
     return f"{number(texts, low)} .. {number(texts, high)}"

@@ -55,8 +55,8 @@ def reading_guide() -> None:
                 "- Rates are for single faces. They hold for pictures like those they were measured on; the "
                 "rates for a new generator can be worse.\n"
                 "- *AUC* is how well faces are told apart at any threshold: 0.5 is guessing, 1 is perfect.\n"
-                "- Models whose names begin with Meso are published detectors. They were measured on the same "
-                "faces for comparison.\n"
+                "- Names that begin with Meso are published detectors. Where they are shown, they were measured on "
+                "the same faces.\n"
                 "- The page Glossary explains the other terms."
             )
         )
