@@ -4,7 +4,7 @@ import streamlit as st
 
 from faceloupe.bundle.export import MOST_DRAWN
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import elements
+from faceloupe.ui import bundle_check, elements
 from faceloupe.ui.case import open_case, report
 from faceloupe.ui.language import tr
 
@@ -24,9 +24,11 @@ def document() -> None:
     letterhead = report.letterhead()
     if case.items > MOST_DRAWN:
         report.large(case, letterhead)
+        bundle_check.own_fingerprint()
     else:
         html = report.document(case, letterhead)
         report.downloads(case, letterhead, html)
+        bundle_check.own_fingerprint()
         report.preview(html)
 
 

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from faceloupe.ui import language, state
+from faceloupe.config import is_demo
+from faceloupe.ui import bundle_check, language, state
 from faceloupe.ui.language import tr
 
 st.header(tr("Settings"))
@@ -21,3 +22,6 @@ st.caption(
         "English. You choose the language of a report on the page Report."
     )
 )
+if not is_demo():
+    st.subheader(tr("Signing key"))
+    bundle_check.own_fingerprint()

@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from faceloupe.bundle import export
+from faceloupe.bundle.signing import fingerprint, signing_key
 from faceloupe.bundle.verify import verify
 from faceloupe.report.document.case import Letterhead
 from faceloupe.ui import resources, state
@@ -33,6 +34,13 @@ def exports(case_id):
     return [
         json.loads(entry.parameters) for entry in resources.cases().log.entries(case_id) if entry.action == "export"
     ]
+
+
+@pytest.mark.parametrize("page", ["report", "settings"])
+def test_the_fingerprint_of_the_own_key_is_shown_where_bundles_are_made(filed, page):
+    go(filed, page)
+    key = fingerprint(signing_key(resources.cases().folder).public_key())
+    assert key in page_text(filed)
 
 
 def test_the_report_is_previewed_and_offered_as_files(filed):

@@ -7,10 +7,12 @@ from io import BytesIO
 import streamlit as st
 
 from faceloupe import __version__
+from faceloupe.bundle.signing import fingerprint, signing_key
 from faceloupe.bundle.verify import Verification, verify
-from faceloupe.errors import FaceLoupeError
+from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.translation import Part, translated
+from faceloupe.ui import resources
 from faceloupe.ui.elements import plain
 from faceloupe.ui.language import current, tr
 
@@ -98,3 +100,19 @@ def protocol(verification: Verification, *, name: str, sha256: str, now: datetim
 def _translated(sentence: str) -> str:
     """Return a sentence of the check in the language of this session; messages of libraries in it stay unchanged."""
     return translated(sentence, current(), Part.CHECK)
+
+
+def own_fingerprint() -> None:
+    """Show the fingerprint of the key that signs the bundles of this installation; the key is created if needed."""
+    try:
+        key = signing_key(resources.cases().folder)
+    except UsageError as problem:
+        st.error(plain(str(problem)), icon=":material/error:")
+        return
+    st.caption(
+        tr(
+            "Bundles made here are signed by the key with the fingerprint `{fingerprint}`. Tell it to recipients in "
+            "another way than with the bundle, for example by telephone, so that they know who made the bundle.",
+            fingerprint=fingerprint(key.public_key()),
+        )
+    )
