@@ -124,7 +124,7 @@ def test_without_a_score_there_is_no_number(runs):
     [
         ("image", Outcome.MANIPULATED, 0.95, StepKind.CLOSER),
         ("image", Outcome.AUTHENTIC, 0.01, StepKind.ORIGIN),
-        ("image", Outcome.INCONCLUSIVE, 0.5, StepKind.BETTER_COPY),  # no effort is stated, so none can be raised
+        ("image", Outcome.INCONCLUSIVE, 0.5, StepKind.LENSES),  # no effort is stated, so none can be raised
         ("image", Outcome.INCONCLUSIVE, 0.99, StepKind.OTHER_METHOD),
         ("image", Outcome.NOT_APPLICABLE, None, StepKind.BETTER_COPY),
         ("video-segment", Outcome.NOT_APPLICABLE, None, StepKind.MORE_FRAMES),
@@ -161,3 +161,18 @@ def test_a_part_of_a_video_is_not_examined_for_a_part_again():
 )
 def test_numbers_are_written_as_in_the_language(language, text):
     assert decimal(-1234.5, 2, language) == text
+
+
+@pytest.mark.parametrize(("size", "key"), [(90.0, "step_better_copy"), (300.0, "step_better_copy_large")])
+def test_a_larger_face_is_asked_for_only_if_the_face_is_small(size, key):
+    report = recorded("image", outcome=Outcome.INCONCLUSIVE, score=0.5)
+    (face, *others) = report.faces
+    changed = (msgspec.structs.replace(face, size_px=size), *others)
+    texts = [step.text for step in next_steps(msgspec.structs.replace(report, faces=changed, decisive_id=face.id))]
+    assert texts_in("en")[key] in texts
+
+
+def test_without_a_face_another_picture_is_asked_for():
+    report = recorded("image", outcome=Outcome.NOT_APPLICABLE, score=None)
+    report = msgspec.structs.replace(report, faces=(), decisive_id=None)
+    assert next_steps(report)[0].text == texts_in("en")["step_better_copy_no_face"]

@@ -169,6 +169,9 @@ def _error_rates(report: Report, texts: Mapping[str, str]) -> str:
     return " ".join(parts)
 
 
+_LARGE_FACE_PX = 200  # the error rates of the default model hardly fall for larger faces, see docs/expert/card.md
+
+
 class StepKind(StrEnum):
     """A step that an examiner can take next."""
 
@@ -179,6 +182,7 @@ class StepKind(StrEnum):
     BETTER_COPY = "better_copy"  # obtain the file as it was recorded, or a larger one
     COMPLETE_FILE = "complete_file"  # obtain the file again: this one cannot be read
     ORIGIN = "origin"  # establish where the file comes from
+    LENSES = "lenses"  # look at metadata, compression and pixels, which are not part of the score
     SECOND = "second"  # have a second examiner decide independently
     OTHER_METHOD = "other_method"  # the model cannot answer; use another method
     STOP = "stop"  # nothing more can be learned here
@@ -199,7 +203,16 @@ def next_steps(report: Report, language: str = "en") -> tuple[NextStep, ...]:
         UsageError: there are no texts in that language.
     """
     texts = texts_in(language)
-    return tuple(NextStep(kind, texts[f"step_{kind}"]) for kind in _kinds(report))
+    return tuple(NextStep(kind, texts[_text_key(kind, report)]) for kind in _kinds(report))
+
+
+def _text_key(kind: StepKind, report: Report) -> str:
+    """Return the key of the text of a step; that on a better copy depends on the face that was found."""
+    if kind is not StepKind.BETTER_COPY:
+        return f"step_{kind}"
+    if report.decisive is None:
+        return "step_better_copy_no_face"
+    return "step_better_copy_large" if report.decisive.size_px >= _LARGE_FACE_PX else "step_better_copy"
 
 
 _STEPS_BY_OUTCOME = {  # outcomes that determine the next steps
@@ -225,4 +238,4 @@ def _kinds(report: Report) -> list[StepKind]:
     has_segment = isinstance(face, Track) and face.segment is not None and report.segment is None
     closer = [StepKind.SEGMENT] if has_segment else []
     frames = [StepKind.MORE_FRAMES] if report.is_video and not closer else []
-    return [*effort, *closer, *frames, StepKind.BETTER_COPY, StepKind.SECOND]
+    return [*effort, *closer, *frames, StepKind.LENSES, StepKind.BETTER_COPY, StepKind.SECOND]

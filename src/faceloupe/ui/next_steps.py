@@ -37,6 +37,8 @@ def panel(key: AnalysisKey, report: Report) -> None:
                     st.button(
                         tr(_LABELS[step.kind]), key=f"next-{step.kind}", on_click=_take, args=(step.kind, key, report)
                     )
+                elif step.kind is StepKind.LENSES:
+                    st.page_link("../pages/lenses.py", label=tr("Lenses"), icon=":material/search:")
                 elif step.kind is StepKind.SECOND and open_case.case() is None and not is_demo():
                     st.page_link("../pages/cases.py", label=tr("Open a case"), icon=":material/folder_open:")
 
