@@ -10,7 +10,7 @@ from faceloupe.models.record import FUSION
 from faceloupe.report.document.locales import LANGUAGES, texts_in
 from faceloupe.report.finding import StepKind, finding_of, next_steps, strength_text
 from faceloupe.report.numerals import decimal
-from faceloupe.report.schema import Report, Segment
+from faceloupe.report.schema import Report, Segment, SizeRatesInfo
 from faceloupe.scoring.verbal import VERBAL_SCALE, verbal_equivalent
 from faceloupe.types import Outcome
 
@@ -176,3 +176,25 @@ def test_without_a_face_another_picture_is_asked_for():
     report = recorded("image", outcome=Outcome.NOT_APPLICABLE, score=None)
     report = msgspec.structs.replace(report, faces=(), decisive_id=None)
     assert next_steps(report)[0].text == texts_in("en")["step_better_copy_no_face"]
+
+
+@pytest.mark.parametrize(
+    ("side", "text"),
+    [
+        (40.0, "(0 to 60 px on the longer side), 10.0 % of 10 authentic"),
+        (60.0, "(60 px and more on the longer side), 2.0 % of 50 authentic"),
+        (500.0, "Of 100 manipulated faces, 80.0 % were called manipulated and 1.0 % authentic."),
+    ],
+)
+def test_the_rates_for_faces_of_the_size_of_the_decisive_face_are_stated(side, text):
+    report = recorded("image", outcome=Outcome.INCONCLUSIVE, score=0.5)
+    by_size = (
+        SizeRatesInfo(least_px=0, n_real=10, accused=1, n_fake=20, found=10, cleared=2),
+        SizeRatesInfo(least_px=60, n_real=50, accused=1, n_fake=100, found=80, cleared=1),
+    )
+    rates = msgspec.structs.replace(report.model.error_rates, by_size=by_size)
+    (face, *others) = report.faces
+    changed = (msgspec.structs.replace(face, box=(10.0, 10.0, 10.0 + side, 10.0 + side / 2)), *others)
+    model = msgspec.structs.replace(report.model, error_rates=rates)
+    report = msgspec.structs.replace(report, faces=changed, decisive_id=face.id, model=model)
+    assert text in finding_of(report).error_rates

@@ -281,6 +281,10 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     assert fusion.members[0] == QUICK_MODEL
     assert fusion.scope_limit > 0.0
     assert fusion.component == "faceloupe-proportions-1"
+    assert sum(rates.n_real for rates in fusion.error_rates.by_size) > 0
+    assert [rates.least_px for rates in fusion.error_rates.by_size] == sorted(
+        {rates.least_px for rates in fusion.error_rates.by_size}
+    )
     wide = stored["faceloupe-generated-9"]
     assert (wide.least_context, wide.most_context, wide.proposition) == (1.7, 0.0, "generated")
     with (folder / source_rows.HELD_OUT).open(newline="") as stream:

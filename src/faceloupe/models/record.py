@@ -41,6 +41,26 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeRates:
+    """Counts of the verdicts on faces of similar size, at the thresholds.
+
+    Attributes:
+        least_px: least longer side of the face box, pixels; the next entry begins where this one ends.
+        n_real, n_fake: number of authentic and of manipulated faces.
+        accused: authentic faces called manipulated.
+        found: manipulated faces called manipulated.
+        cleared: manipulated faces called authentic.
+    """
+
+    least_px: int
+    n_real: int
+    accused: int
+    n_fake: int
+    found: int
+    cleared: int
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorRates:
     """Error rates at the thresholds, for single faces.
 
@@ -51,6 +71,7 @@ class ErrorRates:
         interval_95: 95 % intervals of ``fpr`` and ``fnr``, by name.
         inconclusive: share of all faces whose scores lie between the thresholds.
         measured_on: the faces used.
+        by_size: the counts by size of the face, from small to large; empty if they were not made.
     """
 
     fpr: float
@@ -60,6 +81,7 @@ class ErrorRates:
     interval_95: dict[str, tuple[float, float]]
     inconclusive: float
     measured_on: str
+    by_size: tuple[SizeRates, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +311,8 @@ class ModelRecord:
         values = asdict(self)
         if not self.gates.min_color:  # added later, like the fields in ``_LATER``
             del values["gates"]["min_color"]
+        if not self.error_rates.by_size:
+            del values["error_rates"]["by_size"]
         if self.fusion and not self.fusion.adds_up:  # also added later
             del values["fusion"]["correlation"], values["fusion"]["bias"]
         if self.fusion and not self.fusion.lead:
@@ -320,6 +344,7 @@ class ModelRecord:
         contract |= {key: tuple(contract[key]) for key in ("mean", "std", "views")}
         rates = dict(values["error_rates"])
         rates["interval_95"] = {key: tuple(pair) for key, pair in rates["interval_95"].items()}
+        rates["by_size"] = tuple(SizeRates(**counts) for counts in rates.get("by_size", ()))
         values |= {
             "input": InputContract(**contract),
             "calibrator": _calibrator(values["calibrator"]),

@@ -45,6 +45,7 @@ from faceloupe.report.schema import (
     ScoreThresholds,
     SettingsInfo,
     ShownAs,
+    SizeRatesInfo,
     Timing,
     Tool,
     UnreadFrame,
@@ -134,7 +135,13 @@ def model(record: ModelRecord, components: Sequence[ModelRecord | ComponentRecor
         calibrator=CalibratorInfo(**asdict(record.calibrator)),
         thresholds=ScoreThresholds(**asdict(record.thresholds)),
         log10_lr_bounds=Bounds(lower=lower, upper=upper),
-        error_rates=ErrorRatesInfo(**rates | {"interval_95": RateIntervals(**rates["interval_95"])}),
+        error_rates=ErrorRatesInfo(
+            **rates
+            | {
+                "interval_95": RateIntervals(**rates["interval_95"]),
+                "by_size": tuple(SizeRatesInfo(**counts) for counts in rates["by_size"]),
+            }
+        ),
         explanation_max=record.explanation_max,
     )
 

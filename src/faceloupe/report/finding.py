@@ -158,11 +158,41 @@ def model_rates(report: Report, texts: Mapping[str, str]) -> str:
     return texts["rates_unseen" if unseen else "rates_known"].format(**values, **counts)
 
 
+def _rates_of_size(report: Report, texts: Mapping[str, str]) -> str:
+    """Return the rates for faces of the size of the decisive face; empty if the model has none."""
+    face, language, of_sizes = report.decisive, texts["language"], report.model.error_rates.by_size
+    if face is None or not of_sizes:
+        return ""
+    x0, y0, x1, y1 = face.box
+    index = max(sum(rates.least_px <= max(x1 - x0, y1 - y0) for rates in of_sizes) - 1, 0)
+    rates = of_sizes[index]
+    if not (rates.n_real and rates.n_fake):
+        return ""
+    low = decimal(rates.least_px, 0, language)
+    if index + 1 < len(of_sizes):
+        size = texts["size_span"].format(low=low, high=decimal(of_sizes[index + 1].least_px, 0, language))
+    else:
+        size = texts["size_open"].format(low=low)
+    shares = {
+        "accused": rates.accused / rates.n_real,
+        "found": rates.found / rates.n_fake,
+        "cleared": rates.cleared / rates.n_fake,
+    }
+    return texts["rates_size"].format(
+        size=size,
+        n_real=decimal(rates.n_real, 0, language),
+        n_fake=decimal(rates.n_fake, 0, language),
+        **{name: percent(share, language) for name, share in shares.items()},
+    )
+
+
 def _error_rates(report: Report, texts: Mapping[str, str]) -> str:
     rates, language, parts = report.model.error_rates, texts["language"], [model_rates(report, texts)]
     scored = sum(face.score is not None for face in report.faces)
     if report.is_video:
         parts.append(texts["rates_video"])
+    elif of_size := _rates_of_size(report, texts):
+        parts.append(of_size)
     if scored > 1:
         most = percent(min(1.0, scored * rates.fpr), language)
         parts.append(texts["rates_group"].format(count=scored, most=most))

@@ -95,6 +95,26 @@ class RateIntervals(Struct, frozen=True, kw_only=True):
     fnr: tuple[Share, Share]
 
 
+class SizeRatesInfo(Struct, frozen=True, kw_only=True):
+    """Verdicts on faces of similar size, see ``models.record.SizeRates``.
+
+    Attributes:
+        least_px: least longer side of the face box, pixels; the next entry begins where this one ends.
+        n_real: number of authentic faces.
+        accused: number of authentic faces called manipulated.
+        n_fake: number of manipulated faces.
+        found: number of manipulated faces called manipulated.
+        cleared: number of manipulated faces called authentic.
+    """
+
+    least_px: Count
+    n_real: Count
+    accused: Count
+    n_fake: Count
+    found: Count
+    cleared: Count
+
+
 class ErrorRatesInfo(Struct, frozen=True, kw_only=True):
     """Error rates of the model at its thresholds, measured on single faces.
 
@@ -105,6 +125,7 @@ class ErrorRatesInfo(Struct, frozen=True, kw_only=True):
         n_fake: number of manipulated faces.
         inconclusive: share of all faces whose score was between the thresholds, 0..1.
         measured_on: the faces that were used, as text.
+        by_size: the verdicts by size of the face, from small to large; empty if they were not counted.
     """
 
     fpr: Share
@@ -114,6 +135,7 @@ class ErrorRatesInfo(Struct, frozen=True, kw_only=True):
     interval_95: RateIntervals
     inconclusive: Share
     measured_on: str
+    by_size: tuple[SizeRatesInfo, ...] = ()
 
 
 class ModelInfo(Struct, frozen=True, kw_only=True):

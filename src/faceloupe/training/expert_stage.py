@@ -156,14 +156,16 @@ def make(
     workshop = _Workshop(prepared, seen, judged, core_record, core, encoder, measuring, partial, settings, auc)
     records, members = workshop.heads(answers, report)
     fusions = workshop.fusions(records, members)
+    decisions = _Judge((core_record, *records), fusions[0], member_plans)
+    left_out, in_tiers, conditions = decisions.of_left_out(seen, member_answers, prepared.regions)
+    sizes = expert_tables.by_size(conditions)
+    fusions = tuple(replace(record, error_rates=replace(record.error_rates, by_size=sizes)) for record in fusions)
     for record in (*records, *fusions):
         write_record(record, partial / f"{record.id}.json")
     for record in fusions:
         report(f"{record.id}: Cllr {record.calibration.cllr:.3f}, {1 - record.error_rates.inconclusive:.0%} decided")
     component = workshop.component
     (partial / COMPONENTS / f"{component.id}.json").write_text(component.to_json(), encoding="utf-8")
-    decisions = _Judge((core_record, *records), fusions[0], member_plans)
-    left_out, in_tiers, conditions = decisions.of_left_out(seen, member_answers, prepared.regions)
     write_rows(left_out, docs / LEFT_OUT)
     write_rows(in_tiers, docs / TIERS_FILE)
     write_rows(conditions, docs / CONDITIONS)

@@ -10,7 +10,7 @@ import numpy as np
 from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import probabilities
 from faceloupe.evaluation.source_rows import AS_IS, SourceRow
-from faceloupe.models.record import Thresholds
+from faceloupe.models.record import SizeRates, Thresholds
 from faceloupe.training.heads import balance
 
 _NAMES = {0: "authentic", 1: "manipulated"}
@@ -106,7 +106,21 @@ def in_all(verdicts: Iterable[tuple[str, Verdicts]]) -> list[SourceRow]:
     return [row for row in rows if row.source == "all"]
 
 
+_FACE_OF = "face of "
 _TURNED, _TILTED, _SIZES = (0, 10, 20, 35), (0, 5, 12, 30), (0, 60, 100, 200)  # lower bounds of the spans
+
+
+def by_size(rows: Iterable[SourceRow]) -> tuple[SizeRates, ...]:
+    """Return the counts by size of the face from the rows of ``by_condition``."""
+    counts: dict[int, dict[str, SourceRow]] = {}
+    for row in rows:
+        if row.view.startswith(_FACE_OF):
+            counts.setdefault(int(row.view.removeprefix(_FACE_OF).split()[0]), {})[row.label] = row
+    return tuple(
+        SizeRates(low, real.faces, real.manipulated, fake.faces, fake.manipulated, fake.authentic)
+        for low, of_label in sorted(counts.items())
+        if (real := of_label.get("authentic")) and (fake := of_label.get("manipulated"))
+    )
 
 
 def by_condition(verdicts: Verdicts, yaw_deg: np.ndarray, roll_deg: np.ndarray, face_px: np.ndarray) -> list[SourceRow]:
@@ -122,7 +136,7 @@ def by_condition(verdicts: Verdicts, yaw_deg: np.ndarray, roll_deg: np.ndarray, 
     for name, unit, values, bounds in (
         ("turned to a side by", "°", np.abs(yaw_deg), _TURNED),
         ("tilted by", "°", np.abs(roll_deg), _TILTED),
-        ("face of", " px", face_px, _SIZES),
+        (_FACE_OF.strip(), " px", face_px, _SIZES),
     ):
         for low, high in pairwise((*bounds, math.inf)):
             inside = (values >= low) & (values < high)
