@@ -162,11 +162,12 @@ def in_natural_proportions(cut_out: Candidate, picture: BorderlessPicture, score
         picture: the picture that it was cut out of.
         scorer: the loaded model; only some models measure proportions.
     """
-    stretch = 1.0 if cut_out.turned_deg else scorer.stretch(cut_out.views)
+    if cut_out.turned_deg:
+        return cut_out
+    stood = upright(picture.rgb, picture.from_file(cut_out.face), picture.outline)
+    stood, views, stretch = scorer.restored(stood, cut_out.views)
     if stretch == 1.0:
         return cut_out
-    stood = upright(picture.rgb, picture.from_file(cut_out.face), picture.outline).widened(1.0 / stretch)
-    views = scorer.view(stood.rgb, stood.box)
     square, _ = views.widest
     crop_box = stood.in_picture(square, picture.inverse)
     return replace(cut_out, views=views, crop_box=crop_box, face_in_crop=_within(stood.box, square), stretch=stretch)

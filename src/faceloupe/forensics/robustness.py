@@ -143,6 +143,8 @@ def examine(source: LensSource) -> LensResult:
     fit = [face for face in seen if not assess(face[3], face[2].measured, scorer.record.gates).problem]
     if not fit:
         raise EvidenceError("No face of the picture can be scored, so nothing can be compared.")
+    if not picture.turned_deg:  # a tilted picture keeps its proportions, as in the analysis
+        fit = [(number, *scorer.restored(stood, views)[:2], face) for number, stood, views, face in fit]
     states = _run_tasks([partial(Scored.of, views, scorer) for _, _, views, _ in fit], source.check)
     best = max(range(len(fit)), key=lambda index: states[index].log10_lr)
     before, (number, stood, _, _) = states[best], fit[best]

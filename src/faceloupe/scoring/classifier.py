@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faceloupe.faces.upright import Upright
 from faceloupe.findings import Familiarity, PropositionFinding
 from faceloupe.models.contract import FloatArray
 from faceloupe.models.loading import load_expert, load_network, load_proportions
@@ -114,6 +115,24 @@ class FaceScorer:
             if isinstance(member.scorer, HeadScorer) and member.scorer.sees_face_alone:
                 return self._proportions.stretch(member.scorer.encoded(views.crops[0]))
         return 1.0
+
+    def restored(self, face: Upright, views: FaceViews) -> tuple[Upright, FaceViews, float]:
+        """Restore the natural proportions of a face that its picture shows too wide or too narrow.
+
+        Faces that were turned upright are returned unchanged, because a stretched picture shears them.
+
+        Args:
+            face: the upright face.
+            views: its views.
+
+        Returns:
+            The face and its views in natural proportions, and the stretch that was undone; 1.0 if none was.
+        """
+        stretch = 1.0 if face.turned_deg else self.stretch(views)
+        if stretch == 1.0:
+            return face, views, 1.0
+        natural = face.widened(1.0 / stretch)
+        return natural, self.view(natural.rgb, natural.box), stretch
 
     def frame_logits(self, faces: Sequence[FaceViews]) -> FloatArray:
         """Return the raw logits of N frames of a video, (N,) float64; for a fusion, those of its quick member."""
