@@ -69,3 +69,13 @@ def test_what_a_blind_case_withholds_is_not_offered(app):
     blind_case_with(PHOTOGRAPH)
     go(name_examiner(app, ADA), "compare")
     assert not any(SHA256[:8] in title for box in app.selectbox for title in box.options)
+
+
+def test_a_single_result_is_not_compared_with_itself(app):
+    compared(examined(app, PHOTOGRAPH.stem))
+    assert app.selectbox(key="compare-second").value is None
+    assert not app.get("image")
+
+
+def test_error_rates_that_both_share_are_stated_once(app):
+    assert compared(examined(app, PHOTOGRAPH.stem, SAMPLE.stem)).count("authentic faces were called manipulated") == 1

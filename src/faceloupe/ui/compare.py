@@ -66,17 +66,21 @@ def choose() -> tuple[Side, Side] | None:
     if not options:
         st.info(tr("There is nothing to compare yet: examine a file, or open a case."))
         return None
-    sides = []
+    sides: list[Side | None] = []
     for number, (cell, name) in enumerate(zip(st.columns(2), _SIDES, strict=True)):
         with cell:
             chosen = st.selectbox(
                 tr(name),
                 options,
-                index=min(number, len(options) - 1),
+                index=number if number < len(options) else None,  # a result is not compared with itself
                 format_func=_title,
                 key=f"compare-{name.lower()}",
+                placeholder=tr("Choose a result"),
             )
-            sides.append(_of_case(chosen, name) if isinstance(chosen, Item) else _recent(chosen))
+            if chosen is None:
+                sides.append(None)
+            else:
+                sides.append(_of_case(chosen, name) if isinstance(chosen, Item) else _recent(chosen))
     first, second = sides
     return None if first is None or second is None else (first, second)
 
@@ -118,11 +122,19 @@ def _of_case(item: Item, name: str) -> Side | None:
 
 def findings(sides: tuple[Side, Side]) -> None:
     """Show both findings, and the facts that differ."""
-    for cell, side in zip(st.columns(2), sides, strict=True):
+    results = [finding_of(side.report, current()) for side in sides]
+    alike = len({result.error_rates for result in results}) == 1
+    for cell, side, result in zip(st.columns(2), sides, results, strict=True):
         with cell.container(border=True):
-            finding = finding_of(side.report, current())
             st.markdown(f"**{plain(side.title)}**  \n{outcome_mark(side.report.outcome)}")
-            st.markdown(plain(finding.text) if side.report.score is not None else sentence(side.report.reason))
+            if side.report.score is None:
+                st.markdown(sentence(side.report.reason))
+                continue
+            st.markdown(plain(f"{result.headline}. {result.sentence} {result.rests_on}"))
+            if not alike:
+                st.caption(plain(result.error_rates))
+    if alike and results[0].error_rates:
+        st.caption(plain(results[0].error_rates))
     facts = compared_facts(*(side.report for side in sides))
     differing = [fact for fact in facts if not fact.same]
     st.markdown(tr("**Facts**: {count} of {count2} differ", count=len(differing), count2=len(facts)))
