@@ -189,8 +189,8 @@ def test_without_a_face_another_picture_is_asked_for():
 def test_the_rates_for_faces_of_the_size_of_the_decisive_face_are_stated(side, text):
     report = recorded("image", outcome=Outcome.INCONCLUSIVE, score=0.5)
     by_size = (
-        SizeRatesInfo(least_px=0, n_real=10, accused=1, n_fake=20, found=10, cleared=2),
-        SizeRatesInfo(least_px=60, n_real=50, accused=1, n_fake=100, found=80, cleared=1),
+        SizeRatesInfo(least_px=0, n_real=10, accused=1, n_fake=20, detected=10, cleared=2),
+        SizeRatesInfo(least_px=60, n_real=50, accused=1, n_fake=100, detected=80, cleared=1),
     )
     rates = msgspec.structs.replace(report.model.error_rates, by_size=by_size)
     (face, *others) = report.faces

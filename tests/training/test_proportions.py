@@ -92,8 +92,8 @@ def test_a_picture_is_measured_as_it_is_and_stretched(tmp_path):
     encode, _, _ = load_encoder(weights_folder() / "clip-vit-b16.safetensors")
     entries = [entry("studio", 0, path="face.png"), entry("studio", 1, path="face.png")]
     with Snapshots(None) as readers:
-        found = proportions.stretched_faces(
+        faces_of_pictures = proportions.stretched_faces(
             entries, tmp_path, readers, encode=encode, factors=lambda _: (0.0, -0.3), report=print
         )
-        measured = [(face.log_stretch, face.features.shape) for face in found]
+        measured = [(face.log_stretch, face.features.shape) for face in faces_of_pictures]
     assert measured == [(0.0, (len(ROWS), WIDTH)), (-0.3, (len(ROWS), WIDTH))] * 2

@@ -48,7 +48,7 @@ class SizeRates:
         least_px: least longer side of the face box, pixels; the next entry begins where this one ends.
         n_real, n_fake: number of authentic and of manipulated faces.
         accused: authentic faces called manipulated.
-        found: manipulated faces called manipulated.
+        detected: manipulated faces called manipulated.
         cleared: manipulated faces called authentic.
     """
 
@@ -56,7 +56,7 @@ class SizeRates:
     n_real: int
     accused: int
     n_fake: int
-    found: int
+    detected: int
     cleared: int
 
 

@@ -175,7 +175,7 @@ def _rates_of_size(report: Report, texts: Mapping[str, str]) -> str:
         size = texts["size_open"].format(low=low)
     shares = {
         "accused": rates.accused / rates.n_real,
-        "found": rates.found / rates.n_fake,
+        "detected": rates.detected / rates.n_fake,
         "cleared": rates.cleared / rates.n_fake,
     }
     return texts["rates_size"].format(

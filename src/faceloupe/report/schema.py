@@ -103,7 +103,7 @@ class SizeRatesInfo(Struct, frozen=True, kw_only=True):
         n_real: number of authentic faces.
         accused: number of authentic faces called manipulated.
         n_fake: number of manipulated faces.
-        found: number of manipulated faces called manipulated.
+        detected: number of manipulated faces called manipulated.
         cleared: number of manipulated faces called authentic.
     """
 
@@ -111,7 +111,7 @@ class SizeRatesInfo(Struct, frozen=True, kw_only=True):
     n_real: Count
     accused: Count
     n_fake: Count
-    found: Count
+    detected: Count
     cleared: Count
 
 
