@@ -296,3 +296,12 @@ def test_a_widened_picture_keeps_its_face_and_the_way_back_to_the_file(factor, s
     ratio = wide.box.width / wide.box.height
     assert ratio == pytest.approx(factor * stood.box.width / stood.box.height)
     assert wide.in_picture(wide.box).corners == pytest.approx(stood.box.corners)
+
+
+def test_a_huge_picture_is_not_enlarged_when_it_is_widened(monkeypatch):
+    monkeypatch.setattr("faceloupe.faces.upright._MOST_PIXELS", 30_000)
+    stood = upright(RGB, face(0), FRAME)
+    wide = stood.widened(2.0)
+    assert wide.rgb.shape[0] * wide.rgb.shape[1] == pytest.approx(30_000, rel=0.02)
+    assert wide.box.width / wide.box.height == pytest.approx(2.0 * stood.box.width / stood.box.height, rel=0.02)
+    assert wide.in_picture(wide.box).corners == pytest.approx(stood.box.corners)

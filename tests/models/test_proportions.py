@@ -36,6 +36,11 @@ def test_a_stretch_beyond_the_limit_is_returned_as_a_factor(value):
     assert Proportions(tensors()).stretch(features(value)) == pytest.approx(math.exp(value + 0.05))
 
 
+@pytest.mark.parametrize(("value", "stretch"), [(-9.0, 0.5), (1e30, 2.0)])
+def test_a_stretch_that_the_map_was_not_fitted_on_is_limited(value, stretch):
+    assert Proportions(tensors()).stretch(features(value)) == pytest.approx(stretch)
+
+
 @pytest.mark.parametrize("value", [-0.24, -0.05, 0.14])
 def test_natural_variation_counts_as_no_stretch(value):
     proportions = Proportions(tensors())

@@ -25,6 +25,7 @@ _SAME = 0.3  # least intersection over union of two boxes of one face
 _AROUND = 1.0  # context kept around a box in each direction, in longer sides of the box: more than any model uses
 _CLOSEST = 0.5  # least extent from the middle of a box, in its longer sides; beyond the outline, it is a reflection
 _ROUNDED = 1e-6  # pixels
+_MOST_PIXELS = 24_000_000  # of a picture whose proportions are restored
 _TURNS = (1, 2, 3)  # quarter turns, counterclockwise
 # Height of the tip of the nose above the plane of eyes and mouth, in distances between the eyes: 26 mm and 63 mm in the
 # generic six-point head that is in common use for pose estimation (outer corners of the eyes 90 mm apart).
@@ -67,18 +68,24 @@ class Upright:
         return Upright(np.ascontiguousarray(self.rgb[y0:y1, x0:x1]), box, self.turned_deg, inverse)
 
     def widened(self, factor: float) -> "Upright":
-        """Return the same face after its picture was made wider for its height, by enlarging one axis (bicubic).
+        """Return the same face after its picture was made wider for its height.
+
+        One axis is enlarged (bicubic). A picture with more than ``_MOST_PIXELS`` is shrunk to this number (by area).
 
         Args:
             factor: new width as a multiple of the present one, for an unchanged height; below 1, the height is enlarged
                 instead.
         """
         height, width = self.rgb.shape[:2]
-        across, down = max(round(width * max(factor, 1.0)), 1), max(round(height / min(factor, 1.0)), 1)
+        pixels = width * height * max(factor, 1.0 / factor)
+        shrink = min(1.0, math.sqrt(_MOST_PIXELS / pixels))
+        across = max(round(width * max(factor, 1.0) * shrink), 1)
+        down = max(round(height / min(factor, 1.0) * shrink), 1)
         x, y = across / width, down / height
         box = Box(self.box.x0 * x, self.box.y0 * y, self.box.x1 * x, self.box.y1 * y)
         inverse = self.inverse @ np.diag([1.0 / x, 1.0 / y, 1.0])
-        rgb = cv2.resize(self.rgb, (across, down), interpolation=cv2.INTER_CUBIC)
+        interpolation = cv2.INTER_CUBIC if shrink == 1.0 else cv2.INTER_AREA
+        rgb = cv2.resize(self.rgb, (across, down), interpolation=interpolation)
         return Upright(rgb, box, self.turned_deg, inverse)
 
     def in_picture(self, box: Box, further: FloatArray | None = None) -> Box:

@@ -9,6 +9,8 @@ from safetensors.torch import load
 from faceloupe.errors import WeightsError
 from faceloupe.models.encoder import ROWS, WIDTH
 
+_STRONGEST = math.log(2.0)
+
 
 class Proportions:
     """A linear map from the encoder's features of a face to the logarithm of the stretch of the picture.
@@ -55,6 +57,9 @@ class Proportions:
         return features[:, self._rows].flatten(1) @ self._linear + self._bias
 
     def stretch(self, features: torch.Tensor) -> float:
-        """Return the stretch for the (1, 15, 768) features of one face; 1.0 if it is within the natural variation."""
+        """Return the stretch for the (1, 15, 768) features of one face; 1.0 if it is within the natural variation.
+
+        It is between 0.5 and 2.0, because the map was not fitted on stronger stretches.
+        """
         measured = float(self.log_stretch(features))
-        return math.exp(measured) if abs(measured) > self._limit else 1.0
+        return math.exp(min(max(measured, -_STRONGEST), _STRONGEST)) if abs(measured) > self._limit else 1.0
